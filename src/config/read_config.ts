@@ -1,0 +1,120 @@
+import { parse, TomlError } from "smol-toml";
+import * as v from "valibot";
+import { dirname, resolve } from "node:path";
+import { ConfigError } from "./config_error.ts";
+import { nearest } from "./nearest.ts";
+import { Vm, type VmConfig, type VmInput } from "./schema.ts";
+import { tomlLine } from "./toml_position.ts";
+
+/** Kernels that are names, not paths. */
+const KERNEL_NAME = /^(debian|small(:[a-z0-9-]+)?)$/;
+
+/**
+ * Reads and checks a VM's TOML file; paths in it become absolute, relative to the file.
+ *
+ * @param overrides keys that the command line sets; they replace the file's
+ * @throws {ConfigError} naming file, line, key, reason and the nearest valid key
+ */
+export async function readConfig(
+  file: string,
+  overrides: Partial<VmInput> = {},
+): Promise<VmConfig> {
+  let toml: string;
+  try {
+    toml = await Deno.readTextFile(file);
+  } catch (error) {
+    const reason = error instanceof Deno.errors.NotFound
+      ? "there is no such file"
+      : error instanceof Error
+      ? error.message
+      : String(error);
+    throw new ConfigError(`cannot read the configuration: ${reason}`, file);
+  }
+  return await parseConfig(toml, file, overrides);
+}
+
+/** {@linkcode readConfig} for a text that is at hand; `file` is what messages call it and where paths start from. */
+export async function parseConfig(
+  toml: string,
+  file: string,
+  overrides: Partial<VmInput> = {},
+): Promise<VmConfig> {
+  let written: Record<string, unknown>;
+  try {
+    written = parse(toml);
+  } catch (error) {
+    if (!(error instanceof TomlError)) throw error;
+    const reason = error.message.split("\n")[0].replace(/^Invalid TOML document: /, "");
+    throw new ConfigError(`this is not TOML: ${reason}`, `${file}:${error.line}:${error.column}`);
+  }
+  absolutePaths(written, dirname(resolve(file)));
+  const input = { ...written, ...overrides };
+  const result = v.safeParse(Vm, input);
+  if (!result.success) {
+    const issue = result.issues[0];
+    const path = issue.path?.map((item) => item.key as string | number) ?? [];
+    const fromFlags = path.length > 0 && String(path[0]) in overrides;
+    const line = fromFlags ? undefined : await tomlLine(toml, path);
+    const place = fromFlags ? "command line" : line === undefined ? file : `${file}:${line}`;
+    throw new ConfigError(reasonOf(issue), place, keyText(path));
+  }
+  return checkRelations(result.output, file);
+}
+
+/** Rules between keys, which a schema of single keys cannot say. */
+function checkRelations(config: VmConfig, place: string): VmConfig {
+  if (config.root !== undefined && Number(config.root.slice(4)) >= config.disk.length) {
+    const have = config.disk.map((_, i) => `disk${i}`).join(", ") || "none";
+    throw new ConfigError(`there is no ${config.root}; the disks are: ${have}`, place, "root");
+  }
+  return config;
+}
+
+function reasonOf(issue: v.BaseIssue<unknown>): string {
+  if (issue.type === "strict_object" && issue.expected === "never") {
+    const key = String(issue.path?.at(-1)?.key);
+    const guess = nearest(key, keysBeside(issue));
+    return `unknown key "${key}"` + (guess === undefined ? "" : `; did you mean "${guess}"?`);
+  }
+  if (issue.type === "strict_object") {
+    return issue.received === "undefined" ? "this key is required" : "a table is expected";
+  }
+  return issue.message;
+}
+
+/** The valid keys of the table in which an issue arose. */
+function keysBeside(issue: v.BaseIssue<unknown>): string[] {
+  const [first] = issue.path ?? [];
+  const entries = Vm.entries;
+  if (issue.path?.length === 1 || first === undefined) return Object.keys(entries);
+  if (first.key === "disk") return Object.keys(entries.disk.wrapped.item.entries);
+  if (first.key === "console") return Object.keys(entries.console.wrapped.entries);
+  return [];
+}
+
+function keyText(path: readonly (string | number)[]): string {
+  return path.map((part, i) => typeof part === "number" ? `[${part}]` : i === 0 ? part : `.${part}`)
+    .join("");
+}
+
+/** Makes the paths of a file's tables absolute; what is malformed is left for the schema to name. */
+function absolutePaths(table: Record<string, unknown>, base: string): void {
+  const fix = (holder: Record<string, unknown>, key: string, isName: (text: string) => boolean) => {
+    const value = holder[key];
+    if (typeof value === "string" && value !== "" && !isName(value)) {
+      holder[key] = resolve(base, value);
+    }
+  };
+  const never = () => false;
+  fix(table, "kernel", (text) => KERNEL_NAME.test(text));
+  fix(table, "initrd", never);
+  const { disk, console: output } = table;
+  if (Array.isArray(disk)) {
+    for (const entry of disk) if (isTable(entry)) fix(entry, "path", never);
+  }
+  if (isTable(output)) fix(output, "to", (text) => text === "stdio" || text === "none");
+}
+
+function isTable(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}

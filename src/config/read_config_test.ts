@@ -1,0 +1,94 @@
+import assert from "node:assert/strict";
+import { ConfigError, formatSize, parseConfig, parseSize } from "./mod.ts";
+
+const parse = (toml: string) => parseConfig(toml, "/etc/vms/app.toml");
+const refusal = async (toml: string) => {
+  const error = await parse(toml).then(() => undefined, (error) => error);
+  assert.ok(error instanceof ConfigError, `accepted, or failed otherwise: ${error}`);
+  return error.message;
+};
+
+Deno.test("a configuration gets its defaults, and paths relative to its file", async () => {
+  const config = await parse(`
+    name = "app"
+    kernel = "debian"
+    root = "disk0"
+    memory = "1.5G"
+    [[disk]]
+    path = "root.img"
+    readonly = true
+    [[disk]]
+    path = "/data.img"
+    cache = "none"
+    [console]
+    to = "log.txt"
+  `);
+  assert.equal(config.memory, 1536 * 2 ** 20);
+  assert.equal(config.cpus, 1);
+  assert.deepEqual(config.disk[0], { path: "/etc/vms/root.img", readonly: true, cache: "auto" });
+  assert.equal(config.disk[1].path, "/data.img");
+  assert.deepEqual(config.console, { to: "/etc/vms/log.txt", device: "serial" });
+  assert.equal((await parse(`kernel = "bzImage"`)).kernel, "/etc/vms/bzImage");
+});
+
+const refused: [what: string, toml: string, message: RegExp][] = [
+  [
+    "unknown key",
+    `kernel = "debian"\nmemroy = "1G"`,
+    /^\/etc\/vms\/app.toml:2: memroy: unknown key "memroy"; did you mean "memory"\?$/,
+  ],
+  [
+    "unknown key of a disk",
+    `kernel = "debian"\n[[disk]]\npath = "a"\n[[disk]]\npath = "b"\nreadonyl = true`,
+    /app.toml:6: disk\[1\].readonyl: unknown key "readonyl"; did you mean "readonly"\?$/,
+  ],
+  ["a far key gets no suggestion", `kernel = "debian"\nxyzzy = 1`, /unknown key "xyzzy"$/],
+  ["missing kernel", `name = "x"`, /app.toml: kernel: this key is required$/],
+  [
+    "missing disk path",
+    `kernel = "k"\n\n[[disk]]\n`,
+    /app.toml:3: disk\[0\].path: this key is required$/,
+  ],
+  [
+    "wrong type",
+    `kernel = "debian"\ncpus = "two"`,
+    /app.toml:2: cpus: a number of vCPUs is expected$/,
+  ],
+  [
+    "too many vCPUs",
+    `kernel = "debian"\ncpus = 9`,
+    /app.toml:2: cpus: at most 8 vCPUs are possible$/,
+  ],
+  ["bad size", `kernel = "debian"\nmemory = "lots"`, /app.toml:2: memory: a size such as/],
+  ["tiny memory", `kernel = "debian"\nmemory = "4K"`, /app.toml:2: memory: at least 1M/],
+  ["bad name", `kernel = "debian"\nname = "My VM"`, /app.toml:2: name: use at most 20/],
+  [
+    "root without disk",
+    `kernel = "debian"\nroot = "disk0"`,
+    /root: there is no disk0; the disks are: none$/,
+  ],
+  ["not TOML", `kernel = debian`, /app.toml:1:\d+: this is not TOML: /],
+  ["inline table", `kernel = "k"\nconsole = { tp = "none" }`, /app.toml:2: console.tp: .* "to"\?$/],
+];
+for (const [what, toml, message] of refused) {
+  Deno.test(`refused: ${what}`, async () => assert.match(await refusal(toml), message));
+}
+
+Deno.test("what the command line sets replaces the file, and is named in errors", async () => {
+  const config = await parseConfig(`kernel = "debian"\ncpus = 2`, "a.toml", { cpus: 4 });
+  assert.equal(config.cpus, 4);
+  await assert.rejects(
+    parseConfig(`kernel = "debian"`, "a.toml", { cpus: 99 }),
+    /^ConfigError: command line: cpus: at most 8/,
+  );
+});
+
+Deno.test("sizes are powers of 1024 and whole bytes", () => {
+  assert.equal(parseSize("512M"), 512 * 2 ** 20);
+  assert.equal(parseSize("2GiB"), 2 ** 31);
+  assert.equal(parseSize("0.5K"), 512);
+  assert.equal(parseSize("1.0001K"), undefined);
+  assert.equal(parseSize("-1M"), undefined);
+  assert.equal(formatSize(1536 * 2 ** 20), "1536M");
+  assert.equal(formatSize(1000), "1000");
+});

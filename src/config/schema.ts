@@ -1,0 +1,94 @@
+import * as v from "valibot";
+import { parseSize } from "./size.ts";
+
+/** Limits of the machine, see docs/configuration.md. */
+const MIN_MEMORY = 2 ** 20;
+const MAX_MEMORY = 2 ** 36;
+const MAX_CPUS = 8;
+
+const size = v.pipe(
+  v.union([v.string(), v.number()], 'a size such as "512M" is expected'),
+  v.transform(String),
+  v.check((text) => parseSize(text) !== undefined, 'a size such as "512M" or "2G" is expected'),
+  v.transform((text) => parseSize(text) ?? 0),
+);
+
+const text = v.string("a string is expected");
+const path = v.pipe(text, v.nonEmpty("a path is expected, not an empty string"));
+const flag = v.boolean("true or false is expected");
+
+/** One `[[disk]]`: a raw image or a block device. */
+const Disk = v.strictObject({
+  /** Path of the image, relative to the file that names it. */
+  path,
+  /** The guest may only read it. */
+  readonly: v.optional(flag, false),
+  /** `auto` uses the host's page cache, `none` O_DIRECT. */
+  cache: v.optional(v.picklist(["auto", "none"], '"auto" or "none" is expected'), "auto"),
+  /** Request queues; by default one for each vCPU, at most 4. */
+  queues: v.optional(
+    v.pipe(
+      v.number("a number of queues is expected"),
+      v.integer("a whole number is expected"),
+      v.minValue(1, "at least 1 queue is needed"),
+      v.maxValue(16, "at most 16 queues are possible"),
+    ),
+  ),
+});
+
+const Console = v.strictObject({
+  /** `stdio`, `none`, or the path of a file that output is appended to. */
+  to: v.optional(path, "stdio"),
+  /** `serial` is the 8250 (ttyS0); `virtio` the console backend (hvc0). */
+  device: v.optional(
+    v.picklist(["serial", "virtio"], '"serial" or "virtio" is expected'),
+    "serial",
+  ),
+});
+
+/** The keys of a VM's TOML file; one table from which reading, checking and the docs come. */
+export const Vm = v.strictObject({
+  name: v.optional(
+    v.pipe(
+      text,
+      v.regex(/^[a-z0-9][a-z0-9-]{0,19}$/, "use at most 20 of a-z, 0-9 and -, first not -"),
+    ),
+    "vm",
+  ),
+  /** `debian`, `small`, `small:PROFILE`, or the path of a bzImage or PVH ELF image. */
+  kernel: path,
+  initrd: v.optional(path),
+  cmdline: v.optional(text, ""),
+  /** The disk that is the root file system: `disk0`, `disk1`, … */
+  root: v.optional(v.pipe(text, v.regex(/^disk\d+$/, 'name a disk: "disk0" is the first'))),
+  memory: v.optional(
+    v.pipe(
+      size,
+      v.minValue(MIN_MEMORY, "at least 1M of memory is needed"),
+      v.maxValue(MAX_MEMORY, "at most 64G of memory is possible"),
+      v.check((bytes) => bytes % 4096 === 0, "memory comes in pages of 4 KiB"),
+    ),
+    "512M",
+  ),
+  cpus: v.optional(
+    v.pipe(
+      v.number("a number of vCPUs is expected"),
+      v.integer("a whole number is expected"),
+      v.minValue(1, "at least 1 vCPU is needed"),
+      v.maxValue(MAX_CPUS, `at most ${MAX_CPUS} vCPUs are possible`),
+    ),
+    1,
+  ),
+  disk: v.optional(v.array(Disk, "write [[disk]], a list of tables"), []),
+  rng: v.optional(v.strictObject({})),
+  console: v.optional(Console, {}),
+});
+
+/** A VM as it is written: TOML tables, or what the command line's flags say. */
+export type VmInput = v.InferInput<typeof Vm>;
+/** A VM with every default filled in; memory in bytes. */
+export type VmConfig = v.InferOutput<typeof Vm>;
+/** One disk of a VM. */
+export type DiskConfig = VmConfig["disk"][number];
+/** Where the boot console goes. */
+export type ConsoleConfig = VmConfig["console"];
