@@ -49,25 +49,36 @@ export async function parseConfig(
   }
   absolutePaths(written, dirname(resolve(file)));
   const input = { ...written, ...overrides };
-  const result = v.safeParse(Vm, input);
-  if (!result.success) {
-    const issue = result.issues[0];
-    const path = issue.path?.map((item) => item.key as string | number) ?? [];
+  const refuse = async (path: readonly (string | number)[], reason: string): Promise<never> => {
     const fromFlags = path.length > 0 && String(path[0]) in overrides;
     const line = fromFlags ? undefined : await tomlLine(toml, path);
     const place = fromFlags ? "command line" : line === undefined ? file : `${file}:${line}`;
-    throw new ConfigError(reasonOf(issue), place, keyText(path));
+    throw new ConfigError(reason, place, keyText(path));
+  };
+  const result = v.safeParse(Vm, input);
+  if (!result.success) {
+    const [issue] = result.issues;
+    const path = issue.path?.map((item) => item.key as string | number) ?? [];
+    return await refuse(path, reasonOf(issue));
   }
-  return checkRelations(result.output, file);
+  const broken = brokenRelation(result.output);
+  return broken === undefined ? result.output : await refuse(...broken);
 }
 
-/** Rules between keys, which a schema of single keys cannot say. */
-function checkRelations(config: VmConfig, place: string): VmConfig {
+/** Rules between keys, which a schema of single keys cannot say: the first that is broken, as key path and reason. */
+function brokenRelation(config: VmConfig): [(string | number)[], string] | undefined {
+  for (const [i, disk] of config.disk.entries()) {
+    if ((disk.path === undefined) === (disk.socket === undefined)) {
+      return [
+        ["disk", i],
+        "give either path (an image or block device) or socket (a vhost-user backend)",
+      ];
+    }
+  }
   if (config.root !== undefined && Number(config.root.slice(4)) >= config.disk.length) {
     const have = config.disk.map((_, i) => `disk${i}`).join(", ") || "none";
-    throw new ConfigError(`there is no ${config.root}; the disks are: ${have}`, place, "root");
+    return [["root"], `there is no ${config.root}; the disks are: ${have}`];
   }
-  return config;
 }
 
 function reasonOf(issue: v.BaseIssue<unknown>): string {
@@ -110,7 +121,11 @@ function absolutePaths(table: Record<string, unknown>, base: string): void {
   fix(table, "initrd", never);
   const { disk, console: output } = table;
   if (Array.isArray(disk)) {
-    for (const entry of disk) if (isTable(entry)) fix(entry, "path", never);
+    for (const entry of disk) {
+      if (!isTable(entry)) continue;
+      fix(entry, "path", never);
+      fix(entry, "socket", never);
+    }
   }
   if (isTable(output)) fix(output, "to", (text) => text === "stdio" || text === "none");
 }

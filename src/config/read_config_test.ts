@@ -45,9 +45,18 @@ const refused: [what: string, toml: string, message: RegExp][] = [
   ["a far key gets no suggestion", `kernel = "debian"\nxyzzy = 1`, /unknown key "xyzzy"$/],
   ["missing kernel", `name = "x"`, /app.toml: kernel: this key is required$/],
   [
-    "missing disk path",
-    `kernel = "k"\n\n[[disk]]\n`,
-    /app.toml:3: disk\[0\].path: this key is required$/,
+    "disk of nothing",
+    `kernel = "k"
+
+[[disk]]
+`,
+    /app.toml:3: disk\[0\]: give either path/,
+  ],
+  [
+    "disk of two things",
+    `kernel = "k"
+disk = [{ path = "a", socket = "b" }]`,
+    /app.toml:2: disk\[0\]: give either path/,
   ],
   [
     "wrong type",

@@ -17,10 +17,12 @@ const text = v.string("a string is expected");
 const path = v.pipe(text, v.nonEmpty("a path is expected, not an empty string"));
 const flag = v.boolean("true or false is expected");
 
-/** One `[[disk]]`: a raw image or a block device. */
+/** One `[[disk]]`: a raw image or a block device, or a foreign vhost-user backend. */
 const Disk = v.strictObject({
   /** Path of the image, relative to the file that names it. */
-  path,
+  path: v.optional(path),
+  /** Path of the vhost-user socket of a backend that somebody else runs, instead of `path`. */
+  socket: v.optional(path),
   /** The guest may only read it. */
   readonly: v.optional(flag, false),
   /** `auto` uses the host's page cache, `none` O_DIRECT. */
