@@ -1,0 +1,65 @@
+import type { VmInput } from "../config/mod.ts";
+import { ConfigError } from "../config/mod.ts";
+import { resolve } from "node:path";
+
+/** The flags of `spectrum run`, as the command line parser gives them. */
+export interface RunFlags {
+  readonly name?: string;
+  readonly kernel?: string;
+  readonly initrd?: string;
+  readonly cmdline?: string;
+  readonly root?: string;
+  readonly memory?: string;
+  readonly cpus?: string;
+  readonly disk?: readonly string[];
+  readonly rng?: boolean;
+  readonly console?: string;
+  readonly consoleDevice?: string;
+}
+
+/** The configuration keys that the flags set. Paths are relative to the working directory. */
+export function flagsToInput(flags: RunFlags): Partial<VmInput> {
+  const input: Record<string, unknown> = {};
+  for (const key of ["name", "cmdline", "root", "memory"] as const) {
+    if (flags[key] !== undefined) input[key] = flags[key];
+  }
+  if (flags.kernel !== undefined) {
+    input.kernel = /^(debian|small(:.*)?)$/.test(flags.kernel)
+      ? flags.kernel
+      : resolve(flags.kernel);
+  }
+  if (flags.initrd !== undefined) input.initrd = resolve(flags.initrd);
+  if (flags.cpus !== undefined) input.cpus = Number(flags.cpus);
+  if (flags.disk !== undefined) input.disk = flags.disk.map(parseDiskFlag);
+  if (flags.rng) input.rng = {};
+  if (flags.console !== undefined || flags.consoleDevice !== undefined) {
+    const { console: to = "stdio", consoleDevice: device } = flags;
+    input.console = {
+      to: to === "stdio" || to === "none" ? to : resolve(to),
+      ...(device === undefined ? {} : { device }),
+    };
+  }
+  return input as Partial<VmInput>;
+}
+
+/** Options of a disk behind its path, in `--disk PATH,readonly,cache=none`. */
+function parseDiskFlag(flag: string): Record<string, unknown> {
+  const [first, ...options] = flag.split(",");
+  const disk: Record<string, unknown> = first.startsWith("socket=")
+    ? { socket: resolve(first.slice("socket=".length)) }
+    : { path: resolve(first) };
+  for (const option of options) {
+    const [key, value] = option.split("=", 2);
+    if (key === "readonly" && value === undefined) disk.readonly = true;
+    else if (key === "cache" && value !== undefined) disk.cache = value;
+    else if (key === "queues" && value !== undefined) disk.queues = Number(value);
+    else {
+      throw new ConfigError(
+        `"${option}" is no option of a disk; use readonly, cache=auto|none or queues=N`,
+        "command line",
+        "--disk",
+      );
+    }
+  }
+  return disk;
+}
