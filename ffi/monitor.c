@@ -1,0 +1,168 @@
+// Part of shim.c: what only the monitor may do. Workers do not load these symbols.
+
+#include <sys/file.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <time.h>
+
+// open is variadic.
+EXPORT int sp_open(const char *path, int flags, int mode) { return result(open(path, flags | O_CLOEXEC, mode)); }
+
+// ioctl is variadic; the argument is a number or an address below 2^53.
+EXPORT int sp_ioctl(int fd, uint32_t request, double argument) {
+  return result(ioctl(fd, request, (unsigned long)argument));
+}
+
+EXPORT int sp_ioctl_buffer(int fd, uint32_t request, void *argument) { return result(ioctl(fd, request, argument)); }
+
+// The structure lies in the window; the request says how long it is.
+EXPORT int sp_ioctl_window(int fd, uint32_t request, double offset) {
+  uint8_t *address = in_window(offset, _IOC_SIZE(request));
+  if (!address) return -EFAULT;
+  return result(ioctl(fd, request, address));
+}
+
+// struct flock is a layout of libc. Returns 0, or -EAGAIN when another holds a lock in the way.
+EXPORT int sp_lock(int fd, int kind, double start, double length) {
+  struct flock lock = {.l_type = (short)kind, .l_start = (off_t)start, .l_len = (off_t)length};
+  return result(fcntl(fd, F_OFD_SETLK, &lock));
+}
+
+// Returns F_UNLCK when the lock could be had, otherwise the kind that stands in the way.
+EXPORT int sp_test_lock(int fd, int kind, double start, double length) {
+  struct flock lock = {.l_type = (short)kind, .l_start = (off_t)start, .l_len = (off_t)length};
+  if (fcntl(fd, F_OFD_GETLK, &lock)) return -errno;
+  return lock.l_type;
+}
+
+static int unix_address(struct sockaddr_un *address, const char *path) {
+  *address = (struct sockaddr_un){.sun_family = AF_UNIX};
+  if (strlen(path) >= sizeof address->sun_path) return -ENAMETOOLONG;
+  strcpy(address->sun_path, path);
+  return 0;
+}
+
+// Both ends in one call, as two numbers.
+EXPORT int sp_socket_pair(int type, int *out) { return result(socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, out)); }
+
+// Addresses are structures of libc, and a socket that could not be bound must not stay open.
+EXPORT int sp_listen(const char *path, int type) {
+  struct sockaddr_un address;
+  int bad = unix_address(&address, path);
+  if (bad) return bad;
+  int fd = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
+  if (fd < 0) return -errno;
+  if (bind(fd, (void *)&address, sizeof address) || listen(fd, 16)) {
+    int error = errno;
+    close(fd);
+    return -error;
+  }
+  return fd;
+}
+
+EXPORT int sp_connect(const char *path, int type) {
+  struct sockaddr_un address;
+  int bad = unix_address(&address, path);
+  if (bad) return bad;
+  int fd = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
+  if (fd < 0) return -errno;
+  if (connect(fd, (void *)&address, sizeof address)) {
+    int error = errno;
+    close(fd);
+    return -error;
+  }
+  return fd;
+}
+
+EXPORT int sp_isatty(int fd) { return isatty(fd); }
+
+// ---- Threads that can be kicked out of a system call ----------------------------------------
+
+#define KICK (SIGRTMIN + 5) // SIGRTMIN is a function of libc
+
+static void kicked(int signal) { (void)signal; }
+
+// A handler that does nothing, without SA_RESTART: the system call returns EINTR.
+EXPORT int sp_install_kick(void) {
+  struct sigaction action = {.sa_handler = kicked};
+  return result(sigaction(KICK, &action, NULL));
+}
+
+EXPORT int sp_thread_id(void) { return gettid(); }
+
+EXPORT int sp_kick(int thread) { return result(tgkill(getpid(), thread, KICK)); }
+
+// KVM_RUN that ends after `milliseconds` with -EINTR. The timer strikes this thread, and strikes
+// again, since the first stroke may come before the thread is in the kernel.
+EXPORT int sp_kvm_run_limited(int fd, uint32_t milliseconds) {
+  int bad = sp_install_kick();
+  if (bad) return bad;
+  struct sigevent event = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = KICK, ._sigev_un = {._tid = gettid()}};
+  timer_t timer;
+  if (timer_create(CLOCK_MONOTONIC, &event, &timer)) return -errno;
+  struct itimerspec when = {
+      .it_value = {milliseconds / 1000, (milliseconds % 1000) * 1000000L + 1},
+      .it_interval = {0, 1000000},
+  };
+  timer_settime(timer, 0, &when, NULL);
+  int answer = result(ioctl(fd, _IO(0xAE, 0x80), 0));
+  timer_delete(timer);
+  return answer;
+}
+
+// ---- The starter ----------------------------------------------------------------------------
+
+extern char **environ;
+
+// fork is not safe in a process with threads; between vfork and exec only system calls are made.
+// `program` is an open executable, or -1 and `path` names it. `socket` becomes descriptor 3; the
+// child keeps 0 to 2 and nothing else. Returns the process id.
+EXPORT int sp_spawn_starter(int program, const char *path, int socket) {
+  sigset_t all, before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  char *const argv[] = {(char *)"spectrum-starter", NULL};
+  char *const envp[] = {NULL};
+  pid_t parent = getpid();
+  volatile int error = 0;
+  pid_t pid = vfork();
+  if (pid == 0) {
+    struct sigaction ignore = {.sa_handler = SIG_IGN};
+    sigaction(SIGUSR1, &ignore, NULL);
+    int high = fcntl(socket, F_DUPFD_CLOEXEC, 5); // out of the way of 3 and 4
+    int image = program < 0 ? -1 : fcntl(program, F_DUPFD_CLOEXEC, 5);
+    if (high < 0 || dup3(high, 3, 0) < 0 || (image >= 0 && dup3(image, 4, O_CLOEXEC) < 0) ||
+        syscall(SYS_close_range, image >= 0 ? 5 : 4, ~0u, 0) || prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) ||
+        getppid() != parent) {
+      error = errno ? errno : ESRCH;
+      _exit(127);
+    }
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    if (image >= 0) {
+      syscall(SYS_execveat, 4, "", argv, envp, AT_EMPTY_PATH);
+    } else {
+      execve(path, argv, envp);
+    }
+    error = errno;
+    _exit(127);
+  }
+  int fork_error = errno;
+  pthread_sigmask(SIG_SETMASK, &before, NULL);
+  if (pid < 0) return -fork_error;
+  if (error) {
+    waitpid(pid, NULL, 0);
+    return -error;
+  }
+  return pid;
+}
+
+// Returns -EAGAIN while the process runs, then its status: 0 to 255, or 256 + the signal.
+EXPORT int sp_reap(int pid) {
+  int status;
+  pid_t n = waitpid(pid, &status, WNOHANG);
+  if (n < 0) return -errno;
+  if (n == 0) return -EAGAIN;
+  return WIFEXITED(status) ? WEXITSTATUS(status) : 256 + WTERMSIG(status);
+}

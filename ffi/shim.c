@@ -1,0 +1,363 @@
+// The native half of src/os: what libc alone cannot do for a caller that is not C.
+//
+// Rules of this file. A function returns its result, or -errno: reading errno in a second foreign
+// call could see the value of another call. Arguments are i32, u32 and f64 (exact below 2^53), which
+// the runtime passes without allocating; only small scratch comes as a buffer. Memory of the caller
+// is named by its offset in the window, checked here, so that no number that a script computes
+// becomes an address elsewhere.
+//
+// This part is what a device worker may call: descriptors that it holds, and its window. monitor.c
+// adds what only the monitor may do; a worker does not load those symbols (src/os/symbols.ts).
+
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <linux/memfd.h>
+#include <poll.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#define EXPORT __attribute__((visibility("default")))
+#define PAGE 4096
+#define MAX_VECTOR 1024 // IOV_MAX of Linux
+#define MAX_DESCRIPTORS 253 // SCM_MAX_FD of Linux
+
+static int result(long value) { return value < 0 ? -errno : (int)value; }
+
+// ---- The window: one reservation per process, named by offsets ------------------------------
+
+static uint8_t *window_base;
+static double window_size;
+
+// The address of a range of the window, or NULL when it is not wholly inside. NaN is outside.
+static uint8_t *in_window(double offset, double length) {
+  if (!(offset >= 0 && length >= 0 && offset + length <= window_size)) return NULL;
+  return window_base + (uint64_t)offset;
+}
+
+static uint8_t *pages_in_window(double offset, double length) {
+  uint8_t *address = in_window(offset, length);
+  if (!address || length == 0) return NULL;
+  if ((uint64_t)offset % PAGE || (uint64_t)length % PAGE) return NULL;
+  return address;
+}
+
+// mmap returns a pointer, which is an object to the runtime and needs a permission that workers
+// give up; the window is reserved once and is a number from then on.
+EXPORT double sp_window_reserve(double size) {
+  if (window_base) return -EALREADY;
+  if (!(size >= PAGE && size < 9e15) || (uint64_t)size % PAGE) return -EINVAL;
+  void *base = mmap(NULL, (size_t)size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (base == MAP_FAILED) return -errno;
+  window_size = size;
+  window_base = base;
+  return (double)(uintptr_t)base;
+}
+
+// mmap would accept any address with MAP_FIXED and overwrite the heap; this one stays in the window
+// and never makes anything executable.
+EXPORT int sp_window_map(double offset, double length, int fd, double fd_offset, int write, int shared) {
+  uint8_t *address = pages_in_window(offset, length);
+  if (!address || !(fd_offset >= 0 && fd_offset < 9e15)) return -EINVAL;
+  int protection = write ? PROT_READ | PROT_WRITE : PROT_READ;
+  int flags = MAP_FIXED | (shared ? MAP_SHARED : MAP_PRIVATE);
+  void *at = mmap(address, (size_t)length, protection, flags, fd, (off_t)fd_offset);
+  return at == MAP_FAILED ? -errno : 0;
+}
+
+// As above: private zeroed memory.
+EXPORT int sp_window_anonymous(double offset, double length) {
+  uint8_t *address = pages_in_window(offset, length);
+  if (!address) return -EINVAL;
+  int flags = MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS;
+  void *at = mmap(address, (size_t)length, PROT_READ | PROT_WRITE, flags, -1, 0);
+  return at == MAP_FAILED ? -errno : 0;
+}
+
+// munmap would leave a hole that the next mmap of anyone may fill; this goes back to PROT_NONE.
+EXPORT int sp_window_unmap(double offset, double length) {
+  uint8_t *address = pages_in_window(offset, length);
+  if (!address) return -EINVAL;
+  int flags = MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+  void *at = mmap(address, (size_t)length, PROT_NONE, flags, -1, 0);
+  return at == MAP_FAILED ? -errno : 0;
+}
+
+// ---- Reading and writing between descriptors and the window ---------------------------------
+// libc takes addresses; these take offsets in the window. All return at most 0x7ffff000.
+
+EXPORT int sp_pread(int fd, double offset, double length, double file_offset) {
+  uint8_t *address = in_window(offset, length);
+  if (!address) return -EFAULT;
+  return result(pread(fd, address, (size_t)length, (off_t)file_offset));
+}
+
+EXPORT int sp_pwrite(int fd, double offset, double length, double file_offset) {
+  uint8_t *address = in_window(offset, length);
+  if (!address) return -EFAULT;
+  return result(pwrite(fd, address, (size_t)length, (off_t)file_offset));
+}
+
+EXPORT int sp_read(int fd, double offset, double length) {
+  uint8_t *address = in_window(offset, length);
+  if (!address) return -EFAULT;
+  return result(read(fd, address, (size_t)length));
+}
+
+EXPORT int sp_write(int fd, double offset, double length) {
+  uint8_t *address = in_window(offset, length);
+  if (!address) return -EFAULT;
+  return result(write(fd, address, (size_t)length));
+}
+
+// Entries as the script keeps them in the window: an offset and a length, not an address.
+struct entry {
+  uint64_t offset, length;
+};
+
+// Copies entries while checking them, so that a change in between cannot slip past the check.
+static int load_vector(struct iovec *out, double vector, uint32_t count) {
+  if (count > MAX_VECTOR) return -EINVAL;
+  const volatile struct entry *entries = (void *)in_window(vector, (double)count * sizeof(struct entry));
+  if (!entries || (uint64_t)vector % 8) return -EFAULT;
+  for (uint32_t i = 0; i < count; i++) {
+    uint64_t offset = entries[i].offset, length = entries[i].length, size = (uint64_t)window_size;
+    if (offset > size || length > size - offset) return -EFAULT;
+    out[i] = (struct iovec){window_base + offset, length};
+  }
+  return 0;
+}
+
+EXPORT int sp_preadv(int fd, double vector, uint32_t count, double file_offset) {
+  struct iovec iov[MAX_VECTOR];
+  int bad = load_vector(iov, vector, count);
+  return bad ? bad : result(preadv(fd, iov, (int)count, (off_t)file_offset));
+}
+
+EXPORT int sp_pwritev(int fd, double vector, uint32_t count, double file_offset) {
+  struct iovec iov[MAX_VECTOR];
+  int bad = load_vector(iov, vector, count);
+  return bad ? bad : result(pwritev(fd, iov, (int)count, (off_t)file_offset));
+}
+
+EXPORT int sp_readv(int fd, double vector, uint32_t count) {
+  struct iovec iov[MAX_VECTOR];
+  int bad = load_vector(iov, vector, count);
+  return bad ? bad : result(readv(fd, iov, (int)count));
+}
+
+EXPORT int sp_writev(int fd, double vector, uint32_t count) {
+  struct iovec iov[MAX_VECTOR];
+  int bad = load_vector(iov, vector, count);
+  return bad ? bad : result(writev(fd, iov, (int)count));
+}
+
+// Small messages that are not in the window (a log line, a reply): a buffer of the runtime.
+EXPORT int sp_write_buffer(int fd, const uint8_t *bytes, uint32_t length) {
+  return result(write(fd, bytes, length));
+}
+
+EXPORT int sp_read_buffer(int fd, uint8_t *bytes, uint32_t length) {
+  return result(read(fd, bytes, length));
+}
+
+// errno comes back in the result.
+EXPORT int sp_fdatasync(int fd) { return result(fdatasync(fd)); }
+
+EXPORT int sp_fallocate(int fd, int mode, double offset, double length) {
+  return result(fallocate(fd, mode, (off_t)offset, (off_t)length));
+}
+
+EXPORT int sp_truncate(int fd, double length) { return result(ftruncate(fd, (off_t)length)); }
+
+// ioctl would be a general system call; a worker gets the two that a disk needs.
+EXPORT int sp_block_range(int fd, int zero, double offset, double length) {
+  if (!(offset >= 0 && length >= 0)) return -EINVAL;
+  uint64_t range[2] = {(uint64_t)offset, (uint64_t)length};
+  return result(ioctl(fd, zero ? BLKZEROOUT : BLKDISCARD, range));
+}
+
+// struct stat is a layout of libc; a block device has its size elsewhere.
+// out: size, logical block size, kind (1 regular, 2 block device, 3 socket, 0 other), dev, ino, mode.
+EXPORT int sp_stat(int fd, double *out) {
+  struct stat st;
+  if (fstat(fd, &st)) return -errno;
+  uint64_t size = (uint64_t)st.st_size;
+  int block = (int)st.st_blksize;
+  if (S_ISBLK(st.st_mode) && (ioctl(fd, BLKGETSIZE64, &size) || ioctl(fd, BLKSSZGET, &block))) return -errno;
+  out[0] = (double)size;
+  out[1] = block;
+  out[2] = S_ISREG(st.st_mode) ? 1 : S_ISBLK(st.st_mode) ? 2 : S_ISSOCK(st.st_mode) ? 3 : 0;
+  out[3] = (double)st.st_dev;
+  out[4] = (double)st.st_ino;
+  out[5] = st.st_mode;
+  return 0;
+}
+
+EXPORT int sp_getrandom(double offset, double length) {
+  uint8_t *address = in_window(offset, length);
+  if (!address) return -EFAULT;
+  return result(getrandom(address, (size_t)length, 0));
+}
+
+// ---- Descriptors ----------------------------------------------------------------------------
+
+EXPORT int sp_close(int fd) { return result(close(fd)); }
+
+// fcntl is variadic: its ABI differs from that of a plain function.
+EXPORT int sp_dup(int fd) { return result(fcntl(fd, F_DUPFD_CLOEXEC, 3)); }
+
+EXPORT int sp_set_cloexec(int fd) { return result(fcntl(fd, F_SETFD, FD_CLOEXEC)); }
+
+EXPORT int sp_set_nonblocking(int fd, int on) {
+  int flags = fcntl(fd, F_GETFL);
+  if (flags < 0) return -errno;
+  return result(fcntl(fd, F_SETFL, on ? flags | O_NONBLOCK : flags & ~O_NONBLOCK));
+}
+
+EXPORT int sp_status_flags(int fd) { return result(fcntl(fd, F_GETFL)); }
+
+// In one call, so that nobody sees the memory unsealed. Not executable where the kernel knows how.
+EXPORT int sp_memfd(const char *name, double size, int seal) {
+  unsigned noexec = 8; // MFD_NOEXEC_SEAL, Linux 6.3
+  int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING | noexec);
+  if (fd < 0 && errno == EINVAL) fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+  if (fd < 0) return -errno;
+  int seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
+  if (ftruncate(fd, (off_t)size) || (seal && fcntl(fd, F_ADD_SEALS, seals))) {
+    int error = errno;
+    close(fd);
+    return -error;
+  }
+  return fd;
+}
+
+EXPORT int sp_seals(int fd) { return result(fcntl(fd, F_GET_SEALS)); }
+
+// ---- Events ---------------------------------------------------------------------------------
+
+EXPORT int sp_eventfd(void) { return result(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)); }
+
+EXPORT int sp_event_signal(int fd) {
+  uint64_t one = 1;
+  return result(write(fd, &one, sizeof one)) < 0 ? -errno : 0;
+}
+
+// The peer of a shared eventfd can make it blocking again; RWF_NOWAIT does not care.
+EXPORT double sp_event_drain(int fd) {
+  uint64_t count = 0;
+  struct iovec iov = {&count, sizeof count};
+  if (preadv2(fd, &iov, 1, -1, RWF_NOWAIT) < 0) return -errno;
+  return (double)count;
+}
+
+EXPORT int sp_epoll_create(void) { return result(epoll_create1(EPOLL_CLOEXEC)); }
+
+// struct epoll_event is packed, on this architecture only.
+EXPORT int sp_epoll_control(int epoll, int operation, int fd, uint32_t events, uint32_t tag) {
+  struct epoll_event event = {.events = events, .data = {.u64 = tag}};
+  return result(epoll_ctl(epoll, operation, fd, &event));
+}
+
+// The events stay here, per thread: the caller asks for them by index without a buffer.
+static __thread struct epoll_event ready[64];
+
+EXPORT int sp_epoll_wait(int epoll, int timeout) { return result(epoll_wait(epoll, ready, 64, timeout)); }
+EXPORT uint32_t sp_epoll_tag(uint32_t i) { return i < 64 ? ready[i].data.u32 : 0; }
+EXPORT uint32_t sp_epoll_events(uint32_t i) { return i < 64 ? ready[i].events : 0; }
+
+// For the reactor, which waits on a pool thread and looks at the events on another: pairs tag, events.
+EXPORT int sp_epoll_collect(int epoll, uint32_t *out, uint32_t capacity, int timeout) {
+  struct epoll_event events[64];
+  int n = epoll_wait(epoll, events, capacity < 64 ? (int)capacity : 64, timeout);
+  if (n < 0) return -errno;
+  for (int i = 0; i < n; i++) {
+    out[2 * i] = events[i].data.u32;
+    out[2 * i + 1] = events[i].events;
+  }
+  return n;
+}
+
+EXPORT int sp_poll_one(int fd, int events, int timeout) {
+  struct pollfd p = {.fd = fd, .events = (short)events};
+  int n = poll(&p, 1, timeout);
+  return n < 0 ? -errno : n == 0 ? 0 : p.revents;
+}
+
+// ---- Messages with descriptors --------------------------------------------------------------
+// Control messages are built by macros of libc.
+
+union control {
+  char bytes[CMSG_SPACE(MAX_DESCRIPTORS * sizeof(int))];
+  struct cmsghdr align;
+};
+
+EXPORT int sp_send(int fd, const uint8_t *bytes, uint32_t length, const int *fds, uint32_t count, int flags) {
+  union control control;
+  struct iovec iov = {(void *)bytes, length};
+  struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1};
+  if (count > MAX_DESCRIPTORS) return -EINVAL;
+  if (count) {
+    memset(&control, 0, sizeof control);
+    message.msg_control = control.bytes;
+    message.msg_controllen = CMSG_SPACE(count * sizeof(int));
+    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(count * sizeof(int));
+    memcpy(CMSG_DATA(header), fds, count * sizeof(int));
+  }
+  return result(sendmsg(fd, &message, flags | MSG_NOSIGNAL));
+}
+
+// fds: room for `capacity`; info: number of descriptors, then 1 when data or descriptors were cut.
+// The kernel may always deliver as many as a sender can send, so none is lost without being
+// seen: those that the caller has no room for are closed here.
+EXPORT int sp_receive(int fd, uint8_t *bytes, uint32_t length, int *fds, uint32_t capacity, uint32_t *info, int flags) {
+  union control control;
+  struct iovec iov = {bytes, length};
+  struct msghdr message = {
+      .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control};
+  info[0] = info[1] = 0;
+  ssize_t n = recvmsg(fd, &message, flags | MSG_CMSG_CLOEXEC);
+  if (n < 0) return -errno;
+  info[1] = message.msg_flags & (MSG_TRUNC | MSG_CTRUNC) ? 1 : 0;
+  for (struct cmsghdr *header = CMSG_FIRSTHDR(&message); header; header = CMSG_NXTHDR(&message, header)) {
+    if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) continue;
+    uint32_t count = (uint32_t)((header->cmsg_len - CMSG_LEN(0)) / sizeof(int));
+    for (uint32_t i = 0; i < count; i++) {
+      int received;
+      memcpy(&received, CMSG_DATA(header) + i * sizeof(int), sizeof received);
+      if (info[0] < capacity) {
+        fds[info[0]++] = received;
+      } else {
+        close(received);
+        info[1] = 1;
+      }
+    }
+  }
+  return (int)n;
+}
+
+EXPORT int sp_accept(int fd) { return result(accept4(fd, NULL, NULL, SOCK_CLOEXEC)); }
+
+// ---- Locking the process down ---------------------------------------------------------------
+
+// prctl is variadic. Without this another process of the same user reads our memory by /proc.
+EXPORT int sp_not_dumpable(void) { return result(prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)); }
+
+#include "signal.c"
+#include "uring.c"
+
+#include "monitor.c"

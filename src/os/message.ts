@@ -1,0 +1,84 @@
+import { Errno } from "./errno.ts";
+import { Fd } from "./fd.ts";
+import { library } from "./library.ts";
+import { OsError } from "./os_error.ts";
+
+/** Flags of sending and receiving (`recv(2)`). */
+export const MessageFlags = { Peek: 0x02, DontWait: 0x40, WaitAll: 0x100 } as const;
+
+/** The most descriptors that one message can carry (SCM_MAX_FD). */
+export const MAX_DESCRIPTORS = 253;
+
+/** What came in. The receiver owns the descriptors. */
+export interface Received {
+  /** Bytes; 0 when the peer has closed, -EAGAIN when there is nothing yet, -ECONNRESET when it broke off. */
+  readonly length: number;
+  readonly fds: Fd[];
+  /** A packet was longer than the buffer, or had more descriptors than expected (those are closed). */
+  readonly truncated: boolean;
+}
+
+const none = new Int32Array(1);
+const outgoing = new Int32Array(MAX_DESCRIPTORS);
+const incoming = new Int32Array(MAX_DESCRIPTORS);
+const info = new Uint32Array(2);
+
+/**
+ * Sends bytes and descriptors, which stay the caller's.
+ *
+ * @returns bytes sent (fewer than asked on a stream that is full), or -EAGAIN, -EPIPE, -ECONNRESET
+ * @throws OsError on anything else; on a closed descriptor before a byte leaves
+ */
+export function sendMessage(fd: Fd, bytes: Uint8Array, fds: readonly Fd[] = [], flags = 0): number {
+  if (fds.length > MAX_DESCRIPTORS) {
+    throw new RangeError(`${fds.length} descriptors do not fit into a message`);
+  }
+  for (let i = 0; i < fds.length; i++) outgoing[i] = fds[i].raw();
+  const list = fds.length === 0 ? none : outgoing;
+  const socket = fd.raw();
+  for (;;) {
+    const result = library().sp_send(
+      socket,
+      bytes as Uint8Array<ArrayBuffer>,
+      bytes.length,
+      list,
+      fds.length,
+      flags,
+    );
+    if (result !== -Errno.EINTR) return expected(result, "send a message");
+  }
+}
+
+/**
+ * Receives into a buffer, with at most `maxFds` descriptors; more are closed and `truncated` is set.
+ *
+ * @throws OsError on anything but the results that {@link Received} names
+ */
+export function receiveMessage(fd: Fd, buffer: Uint8Array, maxFds: number, flags = 0): Received {
+  const capacity = Math.min(maxFds, MAX_DESCRIPTORS);
+  const socket = fd.raw();
+  for (;;) {
+    const length = library().sp_receive(
+      socket,
+      buffer as Uint8Array<ArrayBuffer>,
+      buffer.length,
+      incoming,
+      capacity,
+      info,
+      flags,
+    );
+    if (length === -Errno.EINTR) continue;
+    expected(length, "receive a message");
+    const fds: Fd[] = [];
+    if (length >= 0) { for (let i = 0; i < info[0]; i++) fds.push(Fd.own(incoming[i])); }
+    return { length, fds, truncated: length >= 0 && info[1] !== 0 };
+  }
+}
+
+function expected(result: number, operation: string): number {
+  if (
+    result >= 0 || result === -Errno.EAGAIN || result === -Errno.EPIPE ||
+    result === -Errno.ECONNRESET
+  ) return result;
+  throw new OsError(operation, "", -result);
+}

@@ -1,0 +1,67 @@
+/** The only place that calls the operating system: descriptors, memory windows, events, sockets, files. */
+
+export { Errno, errorCode, errorText } from "./errno.ts";
+export { EventFd } from "./event_fd.ts";
+export { Fd, leakedDescriptors, type SharedFd, trackDescriptors } from "./fd.ts";
+export {
+  type FileStat,
+  fileStat,
+  isTerminal,
+  openFile,
+  type OpenFlags,
+  openMode,
+  read,
+  truncate,
+  write,
+  writeAll,
+} from "./file.ts";
+export { IoVector, MAX_VECTOR } from "./io_vector.ts";
+export { ioctl, ioctlAt, ioctlFd, ioctlRaw } from "./ioctl.ts";
+export { type LibraryKind, useLibrary } from "./library.ts";
+export { type LockKind, testLock, tryLock, unlock } from "./lock.ts";
+export { memfd, Seal, seals } from "./memfd.ts";
+export {
+  MAX_DESCRIPTORS,
+  MessageFlags,
+  type Received,
+  receiveMessage,
+  sendMessage,
+} from "./message.ts";
+export { check, OsError } from "./os_error.ts";
+export { type Payload, payload, workerFlags } from "./payload.ts";
+export { Events, Poller } from "./poller.ts";
+export { type ExitStatus, reap, spawnStarter } from "./process.ts";
+export { Reactor } from "./reactor.ts";
+export {
+  forbidInspection,
+  ignoreInspectorSignal,
+  installKickSignal,
+  kickThread,
+  kvmRunLimited,
+  threadId,
+} from "./signals.ts";
+export {
+  blockDiscard,
+  blockZeroout,
+  fallocate,
+  FallocateMode,
+  fdatasync,
+  getrandom,
+  pollOne,
+  pread,
+  preadv,
+  pwrite,
+  pwritev,
+  readv,
+  writev,
+} from "./transfer.ts";
+export {
+  acceptUnix,
+  connectUnix,
+  listenUnix,
+  setNonBlocking,
+  socketPair,
+  SocketType,
+} from "./unix_socket.ts";
+export { type NoUring, Uring } from "./uring.ts";
+export { PAGE_SIZE, Window, type WindowToken } from "./window.ts";

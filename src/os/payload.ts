@@ -1,0 +1,50 @@
+/** Where the parts of the program that are not this bundle are. */
+export interface Payload {
+  /** Path of the native library, as dlopen takes it. */
+  readonly shim: string;
+  /** Path of the starter's executable. */
+  readonly starter: string;
+  /** The vCPU thread: the path of its bundle, or a `data:` URL that holds it. */
+  readonly vcpu: string;
+  /** Path of the guest's init. */
+  readonly init: string;
+  /** The first arguments of a device worker; its kind and options follow. */
+  readonly device: readonly string[];
+  /** One executable file, rather than a folder of bundles. */
+  readonly selfContained: boolean;
+}
+
+declare global {
+  /** Set by the first line of a bundle. */
+  var spectrumPayload: Payload | undefined;
+}
+
+/** What Deno is told when it runs one of our bundles as a worker: one permission, no questions, no caches. */
+export const workerFlags: readonly string[] = [
+  "--no-prompt",
+  "--no-config",
+  "--no-lock",
+  "--no-remote",
+  "--no-npm",
+  "--no-code-cache",
+  "--allow-ffi",
+];
+
+/** The payload of the running bundle; from source, the files of `build/`. */
+export function payload(): Payload {
+  return globalThis.spectrumPayload ?? fromSource();
+}
+
+function fromSource(): Payload {
+  const build = (name: string) => new URL(`../../build/${name}`, import.meta.url).pathname;
+  return {
+    shim: build("libspectrum.so"),
+    starter: build("starter"),
+    vcpu: build("vcpu.js"),
+    init: build("init"),
+    get device() {
+      return [Deno.execPath(), "run", ...workerFlags, build("device.js")];
+    },
+    selfContained: false,
+  };
+}

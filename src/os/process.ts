@@ -1,0 +1,32 @@
+import { Errno } from "./errno.ts";
+import type { Fd } from "./fd.ts";
+import { cString, monitor } from "./library.ts";
+import { check } from "./os_error.ts";
+
+/** How a process ended. */
+export type ExitStatus = { readonly status: number } | { readonly signal: number };
+
+/**
+ * Runs the starter with one descriptor beside the standard ones: its socket, as number 3. It dies
+ * with the calling thread, so call this on the main one.
+ *
+ * @param program a path, or an open executable
+ * @returns its process id, for {@link reap}
+ */
+export function spawnStarter(program: string | Fd, socket: Fd): number {
+  const isPath = typeof program === "string";
+  const result = monitor().sp_spawn_starter(
+    isPath ? -1 : program.raw(),
+    cString(isPath ? program : ""),
+    socket.raw(),
+  );
+  return check(result, "run", isPath ? program : "the starter");
+}
+
+/** How a process that we spawned ended; undefined while it runs. */
+export function reap(pid: number): ExitStatus | undefined {
+  const result = monitor().sp_reap(pid);
+  if (result === -Errno.EAGAIN) return undefined;
+  check(result, "wait for", `process ${pid}`);
+  return result < 256 ? { status: result } : { signal: result - 256 };
+}

@@ -1,0 +1,36 @@
+import type { Fd } from "./fd.ts";
+import { library, monitor } from "./library.ts";
+import { check } from "./os_error.ts";
+
+/** Makes {@link kickThread} interrupt system calls instead of ending the process. Once per process. */
+export function installKickSignal(): void {
+  check(monitor().sp_install_kick(), "install", "the kick signal");
+}
+
+/** The kernel's id of the calling thread. */
+export function threadId(): number {
+  return monitor().sp_thread_id();
+}
+
+/**
+ * Ends the system call that a thread of this process is in: it returns EINTR. A kick that comes
+ * before the call is lost, so say in shared memory what is wanted before kicking.
+ */
+export function kickThread(thread: number): void {
+  check(monitor().sp_kick(thread), "interrupt", `thread ${thread}`);
+}
+
+/** Ignores SIGUSR1, at which the runtime would open a debugger port without a password. */
+export function ignoreInspectorSignal(): void {
+  check(library().sp_ignore_inspector(), "ignore", "SIGUSR1");
+}
+
+/** Keeps other processes of this user from reading this one's memory or attaching to it. */
+export function forbidInspection(): void {
+  check(library().sp_not_dumpable(), "protect", "this process");
+}
+
+/** Enters a vCPU for at most so many milliseconds. Returns 0, or -EINTR when the time was over. */
+export function kvmRunLimited(vcpu: Fd, milliseconds: number): number {
+  return monitor().sp_kvm_run_limited(vcpu.raw(), milliseconds);
+}
