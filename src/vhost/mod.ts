@@ -1,0 +1,34 @@
+/** vhost-user: the protocol between a monitor (frontend) and a device (backend), and both of its ends. */
+
+export {
+  BackendMessage,
+  backendMessageName,
+  ConfigFlags,
+  FrontendMessage,
+  frontendMessageName,
+  HeaderFlags,
+  MAX_CONFIG_SIZE,
+  MAX_MEMORY_REGIONS,
+  MAX_MESSAGE_FDS,
+  MAX_PAYLOAD_SIZE,
+  MAX_QUEUES,
+  ProtocolFeature,
+  TransportFeature,
+  VringFd,
+} from "./protocol.ts";
+export {
+  ConfigHeader,
+  Header,
+  Inflight,
+  InflightDescriptor,
+  InflightQueue,
+  MemoryRegion,
+  MemoryTable,
+  memoryTableSize,
+  SingleMemoryRegion,
+  U64,
+  VringAddr,
+  VringArea,
+  VringState,
+} from "./payloads.ts";
+export { ProtocolError, type Violation } from "./protocol_error.ts";
