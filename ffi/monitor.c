@@ -166,3 +166,6 @@ EXPORT int sp_reap(int pid) {
   if (n == 0) return -EAGAIN;
   return WIFEXITED(status) ? WEXITSTATUS(status) : 256 + WTERMSIG(status);
 }
+
+// libc 2.36 has pidfd_open but older ones lack it. Readable when the process has ended.
+EXPORT int sp_pidfd(int pid) { return result(syscall(SYS_pidfd_open, pid, 0)); }

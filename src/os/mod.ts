@@ -30,7 +30,7 @@ export {
 export { check, OsError } from "./os_error.ts";
 export { type Payload, payload, workerFlags } from "./payload.ts";
 export { Events, Poller } from "./poller.ts";
-export { type ExitStatus, reap, spawnStarter } from "./process.ts";
+export { type ExitStatus, processDescriptor, reap, spawnStarter } from "./process.ts";
 export { Reactor } from "./reactor.ts";
 export {
   forbidInspection,

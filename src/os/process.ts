@@ -1,5 +1,5 @@
 import { Errno } from "./errno.ts";
-import type { Fd } from "./fd.ts";
+import { Fd } from "./fd.ts";
 import { cString, monitor } from "./library.ts";
 import { check } from "./os_error.ts";
 
@@ -29,4 +29,9 @@ export function reap(pid: number): ExitStatus | undefined {
   if (result === -Errno.EAGAIN) return undefined;
   check(result, "wait for", `process ${pid}`);
   return result < 256 ? { status: result } : { signal: result - 256 };
+}
+
+/** A descriptor that becomes readable when a process that we spawned, and have not reaped, ends. */
+export function processDescriptor(pid: number): Fd {
+  return Fd.own(check(monitor().sp_pidfd(pid), "watch", `process ${pid}`));
 }

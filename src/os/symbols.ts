@@ -54,12 +54,13 @@ export const workerSymbols = {
   },
   sp_accept: { parameters: ["i32"], result: "i32" },
 
-  sp_uring_create: { parameters: ["u32", "u32", "i32", "f64", "f64", "buffer"], result: "i32" },
+  sp_uring_create: { parameters: ["u32", "u32", "i32", "buffer"], result: "i32" },
   sp_uring_destroy: { parameters: ["u32"], result: "i32" },
   sp_uring_transfer: { parameters: ["u32", "i32", "f64", "f64", "f64", "f64"], result: "i32" },
   sp_uring_vector: { parameters: ["u32", "i32", "f64", "u32", "f64", "f64"], result: "i32" },
   sp_uring_sync: { parameters: ["u32", "f64"], result: "i32" },
   sp_uring_submit: { parameters: ["u32", "u32"], result: "i32" },
+  sp_uring_collect: { parameters: ["u32", "f64", "u32"], result: "i32" },
 
   sp_ignore_inspector: { parameters: [], result: "i32" },
   sp_not_dumpable: { parameters: [], result: "i32" },
@@ -84,6 +85,7 @@ export const monitorOnlySymbols = {
   sp_kvm_run_limited: { parameters: ["i32", "u32"], result: "i32" },
   sp_spawn_starter: { parameters: ["i32", "buffer", "i32"], result: "i32" },
   sp_reap: { parameters: ["i32"], result: "i32" },
+  sp_pidfd: { parameters: ["i32"], result: "i32" },
 } as const satisfies Deno.ForeignLibraryInterface;
 
 /** All of the shim. */

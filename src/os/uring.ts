@@ -6,8 +6,9 @@ import { check, OsError } from "./os_error.ts";
 import type { Window } from "./window.ts";
 
 const MAX_RINGS = 8;
-const AREA = 1 << 20;
-const CQE_SIZE = 16;
+const BATCH = 256;
+const COMPLETION_SIZE = 16;
+const AREA = BATCH * COMPLETION_SIZE;
 
 /** Why there is no ring. */
 export interface NoUring {
@@ -19,7 +20,7 @@ let used = 0;
 /**
  * An io_uring that can read, write and sync one file and nothing else: the kernel refuses every other
  * operation and descriptor (IORING_REGISTER_RESTRICTIONS). Queueing costs no system call, submitting
- * one for a batch, completions are read from shared memory. Nothing here allocates.
+ * one for a batch, reading completions none. Nothing here allocates.
  */
 export class Uring implements Disposable {
   /** Readable while there are completions; for a {@link Poller}. */
@@ -38,15 +39,12 @@ export class Uring implements Disposable {
   readonly #area: number;
   readonly #words: Uint32Array;
   readonly #signed: Int32Array;
-  readonly #headWord: number;
-  readonly #tailWord: number;
-  readonly #firstWord: number;
-  readonly #mask: number;
-  #head = 0;
+  #collected = 0;
+  #position = 0;
   #pending = 0;
 
   private constructor(window: Window, id: number, area: number, answer: Uint32Array) {
-    const [descriptor, entries, completions, head, tail, cqes] = answer;
+    const [descriptor, entries, completions] = answer;
     this.#window = window;
     this.#id = id;
     this.#area = area;
@@ -56,10 +54,6 @@ export class Uring implements Disposable {
     this.completionEntries = completions;
     this.#words = new Uint32Array(window.buffer, area, AREA / 4);
     this.#signed = new Int32Array(window.buffer, area, AREA / 4);
-    this.#headWord = head / 4;
-    this.#tailWord = tail / 4;
-    this.#firstWord = cqes / 4;
-    this.#mask = completions - 1;
   }
 
   /**
@@ -72,8 +66,9 @@ export class Uring implements Disposable {
     while (id < MAX_RINGS && (used & (1 << id))) id++;
     if (id === MAX_RINGS) return { reason: `this process has ${MAX_RINGS} rings already` };
     const area = window.allocate(AREA);
-    const answer = new Uint32Array(7);
-    const result = library().sp_uring_create(id, entries, file.raw(), area, AREA, answer);
+    window.mapAnonymous(area, AREA);
+    const answer = new Uint32Array(3);
+    const result = library().sp_uring_create(id, entries, file.raw(), answer);
     if (result < 0) {
       window.free(area, AREA);
       return { reason: `io_uring is not available: ${explain(-result)}` };
@@ -142,13 +137,18 @@ export class Uring implements Disposable {
 
   /** Moves to the next completion: true, with {@link userData} and {@link result} set; false when there is none. */
   next(): boolean {
-    // The kernel publishes the tail with release; Atomics.load is the matching acquire.
-    if (this.#head === Atomics.load(this.#words, this.#tailWord)) return false;
-    const at = this.#firstWord + (this.#head & this.#mask) * (CQE_SIZE / 4);
+    if (this.#position === this.#collected) {
+      this.#position = 0;
+      this.#collected = check(
+        library().sp_uring_collect(this.#id, this.#area, BATCH),
+        "read completions of",
+        "io_uring",
+      );
+      if (this.#collected === 0) return false;
+    }
+    const at = this.#position++ * (COMPLETION_SIZE / 4);
     this.userData = this.#words[at] + this.#words[at + 1] * 0x1_0000_0000;
     this.result = this.#signed[at + 2];
-    this.#head = (this.#head + 1) >>> 0;
-    Atomics.store(this.#words, this.#headWord, this.#head);
     return true;
   }
 

@@ -1,0 +1,288 @@
+// The starter: a small static program between the monitor and its workers.
+//
+// The monitor runs it first and keeps one socket to it (descriptor 3, SOCK_SEQPACKET). On request it
+// starts a program with exactly the arguments, environment and descriptors that it is told, and
+// reports how that ended. A program started here cannot inherit a descriptor of the monitor that
+// merely happens to be open; it dies with the starter, and the starter with the monitor.
+//
+// Request, little endian, one packet: kind, id, then for START: argc, envc, count of descriptors,
+// reserved (0), one target number per descriptor that comes with the packet (-1: the program itself),
+// then argc + envc strings, each with its NUL. For KILL: a signal.
+// Answer, four words: kind, id, and for STARTED the process, for FAILED errno and stage, for EXITED
+// status and signal.
+
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { SOCKET = 3, MAX_CHILDREN = 128, MAX_FDS = 64, MAX_STRINGS = 256, MAX_TARGET = 200, MAX_PACKET = 65536 };
+enum { START = 1, KILL = 2 };
+enum { STARTED = 1, FAILED = 2, EXITED = 3 };
+enum stage { REQUEST = 1, FORK = 2, DESCRIPTORS = 3, JAIL = 4, EXEC = 5 };
+
+struct start {
+  uint32_t kind, id, argc, envc, descriptors, reserved;
+};
+
+struct failure {
+  int error, stage;
+};
+
+static struct child {
+  uint32_t id;
+  pid_t pid; // 0: free
+} children[MAX_CHILDREN];
+
+static union {
+  struct start start;
+  char bytes[MAX_PACKET];
+} packet;
+
+static void end_all(void) {
+  for (int i = 0; i < MAX_CHILDREN; i++) {
+    if (!children[i].pid) continue;
+    kill(-children[i].pid, SIGKILL);
+    kill(children[i].pid, SIGKILL);
+  }
+  while (waitpid(-1, NULL, 0) > 0 || errno == EINTR) {
+  }
+  _exit(0);
+}
+
+static void answer(uint32_t kind, uint32_t id, int a, int b) {
+  uint32_t words[4] = {kind, id, (uint32_t)a, (uint32_t)b};
+  if (send(SOCKET, words, sizeof words, MSG_NOSIGNAL) != sizeof words) end_all();
+}
+
+static struct child *find(uint32_t id) {
+  for (int i = 0; i < MAX_CHILDREN; i++)
+    if (children[i].pid && children[i].id == id) return &children[i];
+  return NULL;
+}
+
+// ---- In the child ---------------------------------------------------------------------------
+
+static int report;
+
+static void fail(enum stage stage) {
+  struct failure failure = {errno, stage};
+  if (write(report, &failure, sizeof failure) < 0) _exit(126);
+  _exit(127);
+}
+
+static void limit(int resource, rlim_t most) {
+  struct rlimit now, wanted;
+  if (getrlimit(resource, &now)) fail(JAIL);
+  if (most > now.rlim_max) most = now.rlim_max;
+  wanted.rlim_cur = wanted.rlim_max = most;
+  if (setrlimit(resource, &wanted)) fail(JAIL);
+}
+
+// THE PLACE OF THE JAIL. Whatever must be in force before exec, since it cannot be added to the
+// threads of a running runtime, goes here: namespaces, an empty root, capabilities, Landlock. So far
+// only what needs no policy. RLIMIT_MEMLOCK stays: io_uring needs some.
+static void enter_jail(void) {
+  limit(RLIMIT_CORE, 0);
+  limit(RLIMIT_NOFILE, 256);
+  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)) fail(JAIL);
+}
+
+static void reset_signals(void) {
+  struct sigaction action = {.sa_handler = SIG_DFL};
+  for (int i = 1; i < NSIG; i++) sigaction(i, &action, NULL); // fails for those that nobody can set
+  // The runtime opens a debugger port at SIGUSR1. It leaves the signal alone when it is ignored.
+  action.sa_handler = SIG_IGN;
+  if (sigaction(SIGUSR1, &action, NULL)) fail(JAIL);
+  sigset_t none;
+  sigemptyset(&none);
+  if (sigprocmask(SIG_SETMASK, &none, NULL)) fail(JAIL);
+}
+
+static int has_target(const int *targets, uint32_t count, int target) {
+  for (uint32_t i = 0; i < count; i++)
+    if (targets[i] == target) return 1;
+  return 0;
+}
+
+// Puts each descriptor at its number. All move out of the way first, above every target.
+static int place(int *fds, const int *targets, uint32_t count) {
+  int program = -1;
+  report = fcntl(report, F_DUPFD_CLOEXEC, MAX_TARGET);
+  if (report < 0) _exit(126);
+  for (uint32_t i = 0; i < count; i++) {
+    fds[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, MAX_TARGET);
+    if (fds[i] < 0) fail(DESCRIPTORS);
+    if (targets[i] < 0) program = fds[i];
+  }
+  // Nothing else survives the exec.
+  if (syscall(SYS_close_range, 3, ~0u, 4 /* CLOSE_RANGE_CLOEXEC */)) fail(DESCRIPTORS);
+  for (uint32_t i = 0; i < count; i++)
+    if (targets[i] >= 0 && dup2(fds[i], targets[i]) < 0) fail(DESCRIPTORS);
+  // Standard input is empty, output goes to the error output, unless they were given.
+  if (has_target(targets, count, 2) && !has_target(targets, count, 1) && dup2(2, 1) < 0) fail(DESCRIPTORS);
+  return program;
+}
+
+static void become(int *fds, const int *targets, uint32_t count, char **argv, char **envp, pid_t starter) {
+  if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) || getppid() != starter) fail(JAIL);
+  int program = place(fds, targets, count);
+  if (setsid() < 0 || chdir("/")) fail(JAIL);
+  umask(077);
+  reset_signals();
+  enter_jail();
+  if (program >= 0) syscall(SYS_execveat, program, "", argv, envp, AT_EMPTY_PATH);
+  else execve(argv[0], argv, envp);
+  fail(EXEC);
+}
+
+// ---- Requests -------------------------------------------------------------------------------
+
+// Points argv and envp at the strings of the packet. Returns 0 when they are exactly the rest of it.
+static int strings(char *at, char *end, uint32_t argc, uint32_t envc, char **argv, char **envp) {
+  for (uint32_t i = 0; i < argc + envc; i++) {
+    char *nul = memchr(at, 0, (size_t)(end - at));
+    if (!nul) return -1;
+    if (i < argc) argv[i] = at;
+    else envp[i - argc] = at;
+    at = nul + 1;
+  }
+  argv[argc] = envp[envc] = NULL;
+  return at == end ? 0 : -1;
+}
+
+static int targets_sound(const int *targets, uint32_t count) {
+  for (uint32_t i = 0; i < count; i++)
+    if (targets[i] < -1 || targets[i] >= MAX_TARGET || has_target(targets, i, targets[i])) return 0;
+  return 1;
+}
+
+static void start(size_t length, int *fds, uint32_t count) {
+  char *argv[MAX_STRINGS + 1], *envp[MAX_STRINGS + 1];
+  struct start *request = &packet.start;
+  uint32_t id = request->id;
+  int *targets = (int *)(void *)(packet.bytes + sizeof *request);
+  char *text = packet.bytes + sizeof *request + count * sizeof(int);
+  if (length < sizeof *request || request->descriptors != count || request->reserved || request->argc < 1 ||
+      request->argc > MAX_STRINGS || request->envc > MAX_STRINGS || text > packet.bytes + length ||
+      !targets_sound(targets, count) ||
+      strings(text, packet.bytes + length, request->argc, request->envc, argv, envp)) {
+    answer(FAILED, id, EINVAL, REQUEST);
+    return;
+  }
+  struct child *child = NULL;
+  for (int i = 0; i < MAX_CHILDREN && !child; i++)
+    if (!children[i].pid) child = &children[i];
+  if (!child || find(id)) {
+    answer(FAILED, id, child ? EEXIST : EAGAIN, REQUEST);
+    return;
+  }
+  int pipe[2];
+  if (pipe2(pipe, O_CLOEXEC)) {
+    answer(FAILED, id, errno, FORK);
+    return;
+  }
+  pid_t starter = getpid(), pid = fork();
+  if (pid == 0) {
+    report = pipe[1];
+    become(fds, targets, count, argv, envp, starter);
+  }
+  int error = errno;
+  close(pipe[1]);
+  struct failure failure;
+  ssize_t n = 0;
+  if (pid > 0) do n = read(pipe[0], &failure, sizeof failure); // ends when the exec closes the pipe
+    while (n < 0 && errno == EINTR);
+  close(pipe[0]);
+  if (pid < 0) {
+    answer(FAILED, id, error, FORK);
+  } else if (n == sizeof failure) {
+    waitpid(pid, NULL, 0);
+    answer(FAILED, id, failure.error, failure.stage);
+  } else {
+    *child = (struct child){id, pid};
+    answer(STARTED, id, pid, 0);
+  }
+}
+
+static void signal_child(size_t length) {
+  uint32_t *words = (uint32_t *)(void *)packet.bytes;
+  struct child *child = length == 12 ? find(words[1]) : NULL;
+  if (child && words[2] > 0 && words[2] < NSIG) kill(child->pid, (int)words[2]);
+}
+
+static void serve(void) {
+  union {
+    char bytes[CMSG_SPACE(MAX_FDS * sizeof(int))];
+    struct cmsghdr align;
+  } control;
+  struct iovec iov = {packet.bytes, sizeof packet.bytes};
+  struct msghdr message = {
+      .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control};
+  ssize_t length = recvmsg(SOCKET, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+  if (length < 0 && (errno == EAGAIN || errno == EINTR)) return;
+  if (length <= 0) end_all();
+  int fds[MAX_FDS];
+  uint32_t count = 0;
+  for (struct cmsghdr *header = CMSG_FIRSTHDR(&message); header; header = CMSG_NXTHDR(&message, header)) {
+    if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) continue;
+    count = (uint32_t)((header->cmsg_len - CMSG_LEN(0)) / sizeof(int));
+    memcpy(fds, CMSG_DATA(header), count * sizeof(int));
+  }
+  if (length < 8 || (message.msg_flags & (MSG_TRUNC | MSG_CTRUNC))) {
+    answer(FAILED, length < 8 ? 0 : packet.start.id, EMSGSIZE, REQUEST);
+  } else if (packet.start.kind == START) {
+    start((size_t)length, fds, count);
+  } else if (packet.start.kind == KILL) {
+    signal_child((size_t)length);
+  }
+  for (uint32_t i = 0; i < count; i++) close(fds[i]);
+}
+
+static void reap(int signals) {
+  struct signalfd_siginfo info;
+  if (read(signals, &info, sizeof info) < 0 && errno != EAGAIN) end_all();
+  int status;
+  for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) > 0;) {
+    for (int i = 0; i < MAX_CHILDREN; i++) {
+      if (children[i].pid != pid) continue;
+      children[i].pid = 0;
+      answer(EXITED, children[i].id, WIFEXITED(status) ? WEXITSTATUS(status) : 0,
+             WIFSIGNALED(status) ? WTERMSIG(status) : 0);
+    }
+  }
+}
+
+int main(void) {
+  // The monitor's terminal is not for its workers: they get an empty input and its error output.
+  int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+  if (null < 0 || dup2(null, 0) < 0) return 1;
+  if (fcntl(2, F_GETFD) < 0 && dup2(null, 2) < 0) return 1;
+  if (dup2(2, 1) < 0 || fcntl(SOCKET, F_SETFD, FD_CLOEXEC)) return 1;
+  if (null > SOCKET) close(null);
+  sigset_t watched;
+  sigfillset(&watched);
+  sigprocmask(SIG_SETMASK, &watched, NULL);
+  sigemptyset(&watched);
+  sigaddset(&watched, SIGCHLD);
+  int signals = signalfd(-1, &watched, SFD_CLOEXEC | SFD_NONBLOCK);
+  if (signals < 0) return 1;
+  struct pollfd wait[2] = {{SOCKET, POLLIN, 0}, {signals, POLLIN, 0}};
+  for (;;) {
+    if (poll(wait, 2, -1) < 0 && errno != EINTR) end_all();
+    if (wait[1].revents) reap(signals);
+    if (wait[0].revents) serve();
+  }
+}
