@@ -1,0 +1,4 @@
+// Guest kernels: fetched from Debian without touching the host, kept in the cache folder.
+export { debianKernel, debianKernels, type GuestKernel, kernelsDir } from "./debian_kernel.ts";
+export { fetchDebianKernel } from "./fetch_debian_kernel.ts";
+export { KernelFetchError } from "./kernel_fetch_error.ts";

@@ -1,0 +1,133 @@
+import { join } from "node:path";
+import type { Progress } from "../progress.ts";
+import { debianSources } from "./apt_sources.ts";
+import { KernelFetchError } from "./kernel_fetch_error.ts";
+import { run } from "./run.ts";
+
+/** A package as the archive's lists describe it. */
+export interface PackageInfo {
+  readonly name: string;
+  readonly version: string;
+  /** Size of the download in bytes. */
+  readonly size: number;
+}
+
+/**
+ * apt with lists and downloads in a folder of ours: needs no root, changes nothing of the host's,
+ * installs nothing. Signatures are checked as ever.
+ */
+export class PrivateApt {
+  readonly #directory: string;
+  readonly #options: readonly string[];
+
+  private constructor(directory: string) {
+    this.#directory = directory;
+    this.#options = [
+      `Dir::State=${join(directory, "state")}`,
+      `Dir::State::status=${join(directory, "status")}`,
+      `Dir::Cache=${join(directory, "cache")}`,
+      `Dir::Etc::sourcelist=${join(directory, "sources.list")}`,
+      "Dir::Etc::sourceparts=-",
+      "APT::Architecture=amd64",
+      "APT::Architectures=amd64",
+      // Root's apt would download as the user _apt, who may not write to our folder.
+      `APT::Sandbox::User=${Deno.uid() === 0 ? "root" : ""}`,
+      "Acquire::Languages=none",
+      "Acquire::Retries=3",
+    ].flatMap((option) => ["-o", option]);
+  }
+
+  /** @param directory is made when it does not exist; what is in it is used again */
+  static async open(directory: string): Promise<PrivateApt> {
+    for (const part of ["state/lists/partial", "cache/archives/partial"]) {
+      await Deno.mkdir(join(directory, part), { recursive: true });
+    }
+    // An empty status: what the host has installed is of no concern.
+    await Deno.writeTextFile(join(directory, "status"), "");
+    await Deno.writeTextFile(join(directory, "sources.list"), await debianSources());
+    return new PrivateApt(directory);
+  }
+
+  /**
+   * Brings the lists up to date.
+   *
+   * @throws {KernelFetchError} when a list cannot be had
+   */
+  async update(progress: Progress): Promise<void> {
+    progress("reading Debian's package lists");
+    await this.#apt("apt-get", [
+      "update",
+      "-qq",
+      "-o",
+      "APT::Update::Error-Mode=any",
+    ], "Cannot read Debian's package lists");
+  }
+
+  /** The package that a meta package stands for: its first dependency. */
+  async dependency(name: string): Promise<string> {
+    const text = await this.#apt(
+      "apt-cache",
+      ["depends", "--important", name],
+      `Cannot find the package ${name}`,
+    );
+    const match = /^\s*Depends: (\S+)$/m.exec(text);
+    if (match === null) throw new KernelFetchError(`The package ${name} depends on nothing`, text);
+    return match[1];
+  }
+
+  /** What the lists say of a package's newest version. */
+  async info(name: string): Promise<PackageInfo> {
+    const text = await this.#apt(
+      "apt-cache",
+      ["show", "--no-all-versions", name],
+      `Cannot find the package ${name}`,
+    );
+    const field = (key: string) => new RegExp(`^${key}: (.*)$`, "m").exec(text)?.[1] ?? "";
+    return { name, version: field("Version"), size: Number(field("Size")) };
+  }
+
+  /**
+   * Downloads a package; a broken-off download goes on where it stopped.
+   *
+   * @returns the path of the `.deb`
+   * @throws {KernelFetchError} when the download fails
+   */
+  async download(info: PackageInfo, progress: Progress): Promise<string> {
+    const folder = join(this.#directory, "download");
+    await Deno.mkdir(folder, { recursive: true });
+    const step = `downloading ${info.name}, ${(info.size / 1e6).toFixed(1)} MB`;
+    progress(step, 0);
+    await this.#apt(
+      "apt-get",
+      ["download", "-q", "-o", "APT::Status-Fd=1", `${info.name}=${info.version}`],
+      `Cannot download the package ${info.name}`,
+      {
+        cwd: folder,
+        onLine: (line) => {
+          // dlstatus:1:45.2:Retrieving file 1 of 1
+          const percent = /^dlstatus:\d+:([\d.]+):/.exec(line)?.[1];
+          if (percent !== undefined) progress(step, Number(percent) / 100);
+        },
+      },
+    );
+    for await (const entry of Deno.readDir(folder)) {
+      if (entry.name.startsWith(`${info.name}_`) && entry.name.endsWith(".deb")) {
+        return join(folder, entry.name);
+      }
+    }
+    throw new KernelFetchError(`apt-get downloaded ${info.name} and left no file in ${folder}`);
+  }
+
+  async #apt(
+    program: string,
+    args: readonly string[],
+    attempted: string,
+    options: { cwd?: string; onLine?: (line: string) => void } = {},
+  ): Promise<string> {
+    const result = await run(program, [...this.#options, ...args], options);
+    if (!result.success) {
+      throw new KernelFetchError(`${attempted}: ${program} failed.`, result.stderr.trim());
+    }
+    return result.stdout;
+  }
+}
