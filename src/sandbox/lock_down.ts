@@ -1,0 +1,43 @@
+import { forbidInspection, ignoreInspectorSignal } from "../os/mod.ts";
+
+/** Every permission that the runtime knows. */
+export const permissionNames = [
+  "run",
+  "write",
+  "read",
+  "net",
+  "env",
+  "sys",
+  "import",
+  "ffi",
+] as const;
+
+/** One of {@link permissionNames}. */
+export type PermissionName = typeof permissionNames[number];
+
+/**
+ * The end of a worker's set-up: gives up every permission of the runtime, for all threads of the
+ * process and for good (given `--no-prompt`), and keeps others from looking into this process.
+ * Functions and buffers that are loaded keep working.
+ *
+ * Do not await anything for the first time after this: the runtime makes threads and sockets then,
+ * which a later system call filter refuses.
+ */
+export function lockDown(): void {
+  ignoreInspectorSignal();
+  forbidInspection();
+  for (const name of permissionNames) revoke(name);
+}
+
+function revoke(name: PermissionName): void {
+  // The type of the runtime does not list "import" in every version.
+  Deno.permissions.revokeSync({ name } as Deno.PermissionDescriptor);
+}
+
+/** The permissions that this process still has. Partial grants count. */
+export function permissionsLeft(): PermissionName[] {
+  return permissionNames.filter((name) => {
+    const status = Deno.permissions.querySync({ name } as Deno.PermissionDescriptor);
+    return status.state === "granted" || status.partial;
+  });
+}

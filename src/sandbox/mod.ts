@@ -1,0 +1,7 @@
+/** The jail of worker processes: starts them with exactly what they need, and takes the rest away. */
+
+export { Child, Starter, type StartOptions } from "./starter.ts";
+export { StartError, type StartStage } from "./start_error.ts";
+export { lockDown, type PermissionName, permissionNames, permissionsLeft } from "./lock_down.ts";
+export { type Attempt, escapeAttempts } from "./escape_attempts.ts";
+export { workerEnvironment } from "./worker_environment.ts";

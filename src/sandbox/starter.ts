@@ -1,0 +1,193 @@
+import {
+  Errno,
+  type ExitStatus,
+  type Fd,
+  MessageFlags,
+  payload,
+  processDescriptor,
+  type Reactor,
+  reap,
+  receiveMessage,
+  sendMessage,
+  socketPair,
+  SocketType,
+  spawnStarter,
+} from "../os/mod.ts";
+import { StartError } from "./start_error.ts";
+import {
+  Answer,
+  AnswerPacket,
+  encodeStart,
+  KillRequest,
+  PROGRAM_TARGET,
+  Request,
+  stageOf,
+} from "./starter_protocol.ts";
+
+/** What to start, and with what exactly. */
+export interface StartOptions {
+  /** The program by its absolute path, and its arguments. */
+  readonly argv: readonly string[];
+  /** The whole environment; nothing is inherited. */
+  readonly env: Readonly<Record<string, string>>;
+  /** Descriptors and the numbers they get. The caller keeps its own. */
+  readonly descriptors?: readonly { readonly fd: Fd; readonly as: number }[];
+  /** Where output and errors go; otherwise to the monitor's standard error. */
+  readonly stderr?: Fd;
+  /** The program itself, when it has no path that lasts; `argv[0]` is then just a name. */
+  readonly program?: Fd;
+}
+
+interface Pending {
+  readonly program: string;
+  readonly started: PromiseWithResolvers<Child>;
+}
+
+/** A running process. */
+export class Child {
+  /** How it ended. When the starter itself dies, its children are killed: `{ signal: 9 }`. */
+  readonly exited: Promise<ExitStatus>;
+  readonly #kill: (signal: number) => void;
+
+  constructor(readonly pid: number, exited: Promise<ExitStatus>, kill: (signal: number) => void) {
+    this.exited = exited;
+    this.#kill = kill;
+  }
+
+  /** Sends a signal; does nothing when the process has ended. */
+  kill(signal = 9): void {
+    this.#kill(signal);
+  }
+}
+
+/**
+ * The monitor's end of the starter (`ffi/starter.c`): starts processes that hold nothing but what they
+ * are given. They die with the starter, and the starter with the monitor.
+ */
+export class Starter implements Disposable {
+  /** The starter's own process id. */
+  readonly pid: number;
+  readonly #socket: Fd;
+  readonly #process: Fd;
+  readonly #buffer = new Uint8Array(AnswerPacket.size);
+  readonly #pending = new Map<number, Pending>();
+  readonly #running = new Map<number, PromiseWithResolvers<ExitStatus>>();
+  readonly #gone = Promise.withResolvers<void>();
+  #lastId = 0;
+
+  private constructor(pid: number, socket: Fd, reactor: Reactor) {
+    this.pid = pid;
+    this.#socket = socket;
+    this.#process = processDescriptor(pid);
+    reactor.add(this.#socket, () => this.#receive());
+    reactor.add(this.#process, () => this.#ended());
+  }
+
+  /**
+   * Runs the starter. Call it early, while little is open, and on the main thread: it dies with the
+   * thread that made it.
+   */
+  static spawn(reactor: Reactor, program: string | Fd = payload().starter): Starter {
+    const [ours, theirs] = socketPair(SocketType.SeqPacket);
+    using _closed = theirs;
+    return new Starter(spawnStarter(program, theirs), ours, reactor);
+  }
+
+  /**
+   * Starts a process.
+   *
+   * @throws StartError with the stage that failed
+   * @throws RangeError when there are too many arguments or descriptors
+   */
+  start(options: StartOptions): Promise<Child> {
+    const program = options.argv[0] ?? "nothing";
+    const fds: Fd[] = [];
+    const targets: number[] = [];
+    const give = (fd: Fd, as: number) => {
+      fds.push(fd);
+      targets.push(as);
+    };
+    for (const { fd, as } of options.descriptors ?? []) {
+      if (!Number.isInteger(as) || as < 0) throw new RangeError(`No descriptor number: ${as}`);
+      give(fd, as);
+    }
+    if (options.stderr !== undefined) give(options.stderr, 2);
+    if (options.program !== undefined) give(options.program, PROGRAM_TARGET);
+    const id = ++this.#lastId;
+    const environment = Object.entries(options.env).map(([name, value]) => `${name}=${value}`);
+    const packet = encodeStart(id, options.argv, environment, targets);
+    const started = Promise.withResolvers<Child>();
+    this.#pending.set(id, { program, started });
+    if (!this.#send(packet, fds)) this.#fail(id, new StartError(program, "starter", 0));
+    return started.promise;
+  }
+
+  /** Ends the starter and with it everything it started; resolves when it is gone. */
+  close(): Promise<void> {
+    this.#socket[Symbol.dispose]();
+    return this.#gone.promise;
+  }
+
+  #send(packet: Uint8Array, fds: readonly Fd[] = []): boolean {
+    return !this.#socket.closed && sendMessage(this.#socket, packet, fds) === packet.length;
+  }
+
+  #kill(id: number, signal: number): void {
+    if (!this.#running.has(id)) return;
+    this.#send(KillRequest.encode({ kind: Request.Kill, id, signal }));
+  }
+
+  #receive(): void {
+    while (!this.#socket.closed) {
+      const { length } = receiveMessage(this.#socket, this.#buffer, 0, MessageFlags.DontWait);
+      if (length === -Errno.EAGAIN) return;
+      if (length !== AnswerPacket.size) {
+        // Closed or nonsense: its end follows, or is brought about.
+        this.#socket[Symbol.dispose]();
+        return;
+      }
+      this.#answered();
+    }
+  }
+
+  #answered(): void {
+    const { kind, id, a, b } = AnswerPacket.decode(this.#buffer);
+    const pending = this.#pending.get(id);
+    if (kind === Answer.Started && pending !== undefined) {
+      const exited = Promise.withResolvers<ExitStatus>();
+      this.#running.set(id, exited);
+      this.#pending.delete(id);
+      pending.started.resolve(new Child(a, exited.promise, (signal) => this.#kill(id, signal)));
+    } else if (kind === Answer.Failed && pending !== undefined) {
+      this.#fail(id, new StartError(pending.program, stageOf(b), a));
+    } else if (kind === Answer.Exited) {
+      this.#running.get(id)?.resolve(b === 0 ? { status: a } : { signal: b });
+      this.#running.delete(id);
+    }
+  }
+
+  #fail(id: number, error: StartError): void {
+    this.#pending.get(id)?.started.reject(error);
+    this.#pending.delete(id);
+  }
+
+  /** The starter's process has ended, at our wish or not. */
+  #ended(): void {
+    // Answers that it sent before it ended may still wait in the socket.
+    this.#receive();
+    this.#socket[Symbol.dispose]();
+    this.#process[Symbol.dispose]();
+    reap(this.pid);
+    for (const [id, { program }] of [...this.#pending]) {
+      this.#fail(id, new StartError(program, "starter", 0));
+    }
+    for (const exited of this.#running.values()) exited.resolve({ signal: 9 });
+    this.#running.clear();
+    this.#gone.resolve();
+  }
+
+  /** As {@link close}, without waiting. The reactor must still turn for a moment to see the end. */
+  [Symbol.dispose](): void {
+    this.#socket[Symbol.dispose]();
+  }
+}
