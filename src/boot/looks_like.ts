@@ -1,7 +1,5 @@
 /** What a file is when it is not a kernel, from its first bytes. */
 
-const decoder = new TextDecoder("latin1");
-
 interface Signature {
   offset: number;
   magic: string;
@@ -38,7 +36,7 @@ export const LOOK_LENGTH = 0x440;
 /** A phrase such as "gzip data" for the start of a file. */
 export function looksLike(start: Uint8Array): string {
   if (start.length === 0) return "an empty file";
-  const text = decoder.decode(start);
+  const text = String.fromCharCode(...start);
   const known = SIGNATURES.find(({ offset, magic }) => text.startsWith(magic, offset));
   if (known) return known.what;
   if (start.every((byte) => byte === 0)) return "a file of zeros";
