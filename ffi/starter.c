@@ -103,7 +103,8 @@ static void enter_jail(void) {
 static void reset_signals(void) {
   struct sigaction action = {.sa_handler = SIG_DFL};
   for (int i = 1; i < NSIG; i++) sigaction(i, &action, NULL); // fails for those that nobody can set
-  // The runtime opens a debugger port at SIGUSR1. It leaves the signal alone when it is ignored.
+  // The runtime opens a debugger port at SIGUSR1. Until our code in it has its word (src/os/signals.ts),
+  // the signal is ignored.
   action.sa_handler = SIG_IGN;
   if (sigaction(SIGUSR1, &action, NULL)) fail(JAIL);
   sigset_t none;

@@ -20,8 +20,16 @@ export function kickThread(thread: number): void {
   check(monitor().sp_kick(thread), "interrupt", `thread ${thread}`);
 }
 
-/** Ignores SIGUSR1, at which the runtime would open a debugger port without a password. */
+/**
+ * Ignores SIGUSR1, at which the runtime would open a debugger port without a password. Call it first
+ * of all, on the main thread; once is enough.
+ */
 export function ignoreInspectorSignal(): void {
+  // The runtime installs its handler half a second after its start, over whatever is there, but only
+  // if it has none yet for this signal. So it gets to install one now, and that is then overridden.
+  const nothing = () => {};
+  Deno.addSignalListener("SIGUSR1", nothing);
+  Deno.removeSignalListener("SIGUSR1", nothing);
   check(library().sp_ignore_inspector(), "ignore", "SIGUSR1");
 }
 
