@@ -1,0 +1,108 @@
+import { dirname, join } from "node:path";
+import type { Progress } from "../../../src/guest/mod.ts";
+import { execute, findTool, findToolIfPresent } from "../execute.ts";
+import { addProgram } from "./add_program.ts";
+import { FileSet } from "./file_set.ts";
+import { buildImage } from "./image.ts";
+
+/** Programs without which the lab is of no use. */
+const NEEDED = ["busybox", "mke2fs", "qemu-system-x86_64"];
+
+/** Programs that are put in where the host has them; what lacks one then fails inside, by name. */
+const WANTED = [
+  ...["bash", "coreutils", "setpriv", "strace", "unshare", "nsenter", "prlimit", "ip", "ss"],
+  ...["debugfs", "dumpe2fs", "e2fsck", "fio", "qemu-img", "qemu-storage-daemon", "socat"],
+];
+
+/** Programs outside of PATH, and data that QEMU needs for its machine types. */
+const FILES = ["/usr/lib/qemu/virtiofsd", "/usr/share/misc/magic.mgc"];
+const TREES = ["/usr/share/qemu", "/usr/share/seabios"];
+
+/** Ids in the lab host; the agent knows them, too. */
+export const LabIds = { user: 1000, kvm: 104 } as const;
+
+const PASSWD = `root:x:0:0:root:/root:/bin/bash
+user:x:${LabIds.user}:${LabIds.user}:user:/home/user:/bin/bash
+nobody:x:65534:65534:nobody:/:/bin/false
+`;
+
+const GROUP = `root:x:0:
+tty:x:5:
+kvm:x:${LabIds.kvm}:user
+user:x:${LabIds.user}:
+nogroup:x:65534:
+`;
+
+/** The lab host's root file system: busybox, the Deno executable, QEMU and other peers, from the host's packages. */
+export async function hostImage(
+  cacheDir: string,
+  agent: string,
+  progress: Progress,
+): Promise<string> {
+  const files = new FileSet();
+  for (
+    const [link, target] of [["bin", "usr/bin"], ["sbin", "usr/sbin"], ["lib", "usr/lib"], [
+      "lib64",
+      "usr/lib64",
+    ]]
+  ) {
+    files.addLink(`/${link}`, target);
+  }
+  for (
+    const folder of [
+      "/dev",
+      "/proc",
+      "/sys",
+      "/run",
+      "/tmp",
+      "/root",
+      "/mnt",
+      "/scratch",
+      "/out",
+      "/home/user",
+    ]
+  ) {
+    files.addDirectory(folder, folder === "/tmp" ? 0o1777 : 0o755);
+  }
+  const busybox = findTool("busybox");
+  await addProgram(files, busybox);
+  for (const applet of (await execute("busybox", ["--list"])).trim().split("\n")) {
+    files.addLink(`/usr/bin/${applet}`, busybox);
+  }
+  for (const program of NEEDED) await addProgram(files, findTool(program));
+  for (const program of WANTED) {
+    const path = findToolIfPresent(program);
+    if (path !== undefined) await addProgram(files, path);
+  }
+  for (const path of FILES) if (await files.addFileIfPresent(path)) await addProgram(files, path);
+  for (const path of TREES) await files.addTree(path);
+  await addQemuModules(files);
+  await addProgram(files, Deno.execPath());
+  await files.addFile(agent, "/usr/sbin/lab-agent");
+  files.addText("/etc/passwd", PASSWD);
+  files.addText("/etc/group", GROUP);
+  files.addText("/etc/hosts", "127.0.0.1 localhost lab\n");
+  files.addText("/etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files\n");
+  return await buildImage("host", files, cacheDir, progress);
+}
+
+/** Accelerators and plain devices that Debian's QEMU has as modules; those for screens and sound stay out. */
+async function addQemuModules(files: FileSet): Promise<void> {
+  const folder = "/usr/lib/x86_64-linux-gnu/qemu";
+  try {
+    for await (const entry of Deno.readDir(folder)) {
+      if (/^accel-.*x86_64\.so$/.test(entry.name)) {
+        await addProgram(files, join(folder, entry.name));
+      }
+    }
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+}
+
+/** Folders that lead to a path, the topmost first: they are to be passable for the ordinary user. */
+export function parentsOf(path: string): string[] {
+  const parents: string[] = [];
+  for (let at = dirname(path); at !== "/"; at = dirname(at)) parents.unshift(at);
+  return parents;
+}

@@ -1,0 +1,91 @@
+import type { LabProcess, OnOutput } from "./agent_client.ts";
+import type { LabArguments } from "./options.ts";
+import { type LabCommand, LabSession } from "./session.ts";
+
+/** Signals that end us, and with us the lab. */
+const ENDINGS = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
+
+/**
+ * Runs a command in a lab host with our stdin, stdout, stderr and, where those are one, our terminal.
+ *
+ * @returns the command's exit status
+ */
+export async function runAttached(options: LabArguments): Promise<number> {
+  await using session = await LabSession.start(options);
+  for (const [signal, status] of Object.entries(ENDINGS) as [keyof typeof ENDINGS, number][]) {
+    Deno.addSignalListener(signal, () => {
+      session.kill();
+      Deno.exit(status);
+    });
+  }
+  const status = await attached(
+    session,
+    { command: options.command, user: options.user },
+    options.timeout,
+  );
+  if (options.out !== undefined) await session.copyOut("/out", options.out);
+  if (options.keep && hasTerminal()) {
+    console.error(`lab: status ${status}. This shell is in the same lab host; leave it to end.`);
+    await attached(session, { command: ["bash"] });
+  }
+  return status;
+}
+
+async function attached(
+  session: LabSession,
+  command: LabCommand,
+  timeout?: number,
+): Promise<number> {
+  const terminal = hasTerminal() ? terminalSize() : undefined;
+  const process = await session.spawn({ ...command, terminal, onOutput: toOurs });
+  let late = false;
+  const timer = timeout === undefined ? undefined : setTimeout(() => {
+    late = true;
+    process.signal(9);
+  }, timeout * 1000);
+  const onResize = () => void process.resize(terminalSize());
+  if (terminal !== undefined) {
+    Deno.stdin.setRaw(true);
+    Deno.addSignalListener("SIGWINCH", onResize);
+  }
+  const input = forwardInput(process);
+  try {
+    const status = await process.status;
+    return late ? 124 : status;
+  } finally {
+    clearTimeout(timer);
+    input.abort();
+    if (terminal !== undefined) {
+      Deno.stdin.setRaw(false);
+      Deno.removeSignalListener("SIGWINCH", onResize);
+    }
+  }
+}
+
+/** Our stdin goes to the command until it ends or is aborted. */
+function forwardInput(process: LabProcess): AbortController {
+  const abort = new AbortController();
+  const sink = new WritableStream<Uint8Array>({
+    write: (chunk) => process.write(chunk),
+    close: () => process.closeInput(),
+  });
+  Deno.stdin.readable.pipeTo(sink, { signal: abort.signal, preventCancel: true }).catch(() => {});
+  return abort;
+}
+
+const toOurs: OnOutput = (bytes, stream) => {
+  const target = stream === "stdout" ? Deno.stdout : Deno.stderr;
+  for (let at = 0; at < bytes.length;) at += target.writeSync(bytes.subarray(at));
+};
+
+function hasTerminal(): boolean {
+  return Deno.stdin.isTerminal() && Deno.stdout.isTerminal();
+}
+
+function terminalSize(): { rows: number; columns: number } {
+  try {
+    return Deno.consoleSize();
+  } catch {
+    return { rows: 24, columns: 80 };
+  }
+}

@@ -1,0 +1,281 @@
+import { join } from "node:path";
+import { cacheDir, fetchDebianKernel, type Progress, showProgress } from "../../src/guest/mod.ts";
+import { AgentClient, type LabProcess, type OnOutput } from "./agent_client.ts";
+import { execute } from "./execute.ts";
+import { agentProgram } from "./images/agent_program.ts";
+import { hostImage } from "./images/host_image.ts";
+import { labDir } from "./images/image.ts";
+import { labInitrd } from "./images/lab_initrd.ts";
+import { distImage, extraImage, kernelsImage, npmImage, treeImage } from "./images/work_images.ts";
+import { labDied, LabDiedError } from "./lab_died_error.ts";
+import { type Hardware, startQemu } from "./qemu.ts";
+
+/** How to boot a lab host. */
+export interface LabOptions {
+  /** MiB, by default 8192 or three quarters of what the machine has free. */
+  readonly memory?: number;
+  /** Default 2. */
+  readonly cpus?: number;
+  /** Size of /scratch in GiB (it starts as a hole), default 6. */
+  readonly scratch?: number;
+  /** Host files and folders to bring along, at the same paths, beside the working tree and the guest kernels. */
+  readonly files?: readonly string[];
+  /** Boot takes longer than this, in seconds: the lab host is taken for dead. Default 120. */
+  readonly bootTimeout?: number;
+  readonly progress?: Progress;
+}
+
+/** A command for the lab host. */
+export interface LabCommand {
+  readonly command: readonly string[];
+  /** Default: the working tree. */
+  readonly cwd?: string;
+  /** Added to the lab's own environment. */
+  readonly env?: Readonly<Record<string, string>>;
+  /** Gives it a terminal of this size. */
+  readonly terminal?: { readonly rows: number; readonly columns: number };
+  /** Runs it as an ordinary user who is in the group kvm. */
+  readonly user?: boolean;
+  readonly onOutput?: OnOutput;
+}
+
+/** What a command that ended left. */
+export interface LabResult {
+  readonly status: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** The working tree that this file is part of. */
+export const TREE = new URL("../..", import.meta.url).pathname.replace(/\/$/, "");
+
+const READY_TIMEOUT = 120;
+const CONSOLE_LIMIT = 200_000;
+
+/** A lab host that runs, until it is disposed of. */
+export class LabSession implements AsyncDisposable {
+  readonly #qemu: Deno.ChildProcess;
+  readonly #agent: AgentClient;
+  readonly #cache: string;
+  #console = "";
+  #exited = false;
+
+  private constructor(hardware: Hardware, cache: string) {
+    this.#cache = cache;
+    this.#qemu = startQemu(hardware);
+    const console = this.#readConsole();
+    const status = this.#qemu.status.then((status) => {
+      this.#exited = true;
+      return status;
+    });
+    this.#agent = new AgentClient(this.#qemu.stdin, this.#qemu.stdout, async () => {
+      await console;
+      return labDied(this.#console, await status);
+    });
+  }
+
+  /** Boots a lab host: builds what has changed of its images, starts QEMU, waits for the agent. */
+  static async start(options: LabOptions = {}): Promise<LabSession> {
+    const progress = options.progress ?? showProgress();
+    const cache = cacheDir();
+    const kernel = await fetchDebianKernel(cache, progress);
+    const layers = [
+      await hostImage(cache, await agentProgram(cache), progress),
+      await kernelsImage(cache, progress),
+      await npmImage(denoDir(), cache, progress),
+      await distImage(TREE, cache, progress),
+      await treeImage(TREE, cache, progress),
+    ];
+    if (options.files !== undefined && options.files.length > 0) {
+      layers.push(await extraImage(options.files, cache, progress));
+    }
+    const scratch = await makeScratch(cache, options.scratch ?? 6);
+    try {
+      progress("lab: booting the lab host");
+      const session = new LabSession({
+        kernel: kernel.vmlinuz,
+        initrd: await labInitrd(cache, kernel),
+        memory: options.memory ?? defaultMemory(),
+        cpus: options.cpus ?? 2,
+        layers,
+        scratch,
+      }, cache);
+      await session.#ready(options.bootTimeout ?? READY_TIMEOUT);
+      return session;
+    } finally {
+      // QEMU has it open: without a name it cannot be left behind.
+      await Deno.remove(scratch);
+    }
+  }
+
+  /** Process id of QEMU. */
+  get pid(): number {
+    return this.#qemu.pid;
+  }
+
+  /** What the lab host's kernel has printed so far. */
+  get console(): string {
+    return this.#console;
+  }
+
+  /** Starts a command; its input stays open. */
+  async spawn(command: LabCommand): Promise<LabProcess> {
+    return await this.#agent.spawn({
+      command: command.command,
+      cwd: command.cwd ?? TREE,
+      env: { ...environment(this.#cache, command.user === true), ...command.env },
+      terminal: command.terminal,
+      user: command.user === true,
+    }, command.onOutput ?? (() => {}));
+  }
+
+  /**
+   * Runs a command to its end.
+   *
+   * @param command.stdin what it reads; nothing by default
+   * @param command.timeout in seconds, after which it is killed and its status is 124
+   * @throws {LabDiedError} when the lab host dies
+   */
+  async run(
+    command: LabCommand & { stdin?: Uint8Array | string; timeout?: number },
+  ): Promise<LabResult> {
+    const decoders = { stdout: new TextDecoder(), stderr: new TextDecoder() };
+    const text = { stdout: "", stderr: "" };
+    const process = await this.spawn({
+      ...command,
+      onOutput: (bytes, stream) => {
+        text[stream] += decoders[stream].decode(bytes, { stream: true });
+        command.onOutput?.(bytes, stream);
+      },
+    });
+    if (command.stdin !== undefined) await process.write(command.stdin);
+    await process.closeInput();
+    let late = false;
+    const timer = command.timeout === undefined ? undefined : setTimeout(() => {
+      late = true;
+      process.signal(9);
+    }, command.timeout * 1000);
+    try {
+      const status = await process.status;
+      return { status: late ? 124 : status, ...text };
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  /** Writes a file in the lab host. */
+  async writeFile(path: string, data: Uint8Array | string): Promise<void> {
+    const result = await this.run({
+      command: ["sh", "-c", 'cat >"$1"', "sh", path],
+      stdin: data,
+      cwd: "/",
+    });
+    if (result.status !== 0) {
+      throw new Error(`Cannot write ${path} in the lab: ${result.stderr.trim()}`);
+    }
+  }
+
+  /** Copies what is in a folder of the lab host into a folder of the host, which is made. */
+  async copyOut(from: string, to: string): Promise<void> {
+    await Deno.mkdir(to, { recursive: true });
+    const tar = new Deno.Command("tar", { args: ["-x", "-C", to], stdin: "piped", stdout: "null" })
+      .spawn();
+    const writer = tar.stdin.getWriter();
+    let writes = Promise.resolve();
+    const process = await this.spawn({
+      command: ["busybox", "tar", "-c", "-C", from, "."],
+      cwd: "/",
+      onOutput: (bytes, stream) => {
+        if (stream === "stdout") writes = writes.then(() => writer.write(bytes));
+      },
+    });
+    const status = await process.status;
+    await writes;
+    await writer.close();
+    if (status !== 0 || !(await tar.status).success) {
+      throw new Error(`Cannot copy ${from} of the lab to ${to}`);
+    }
+  }
+
+  /** Ends the lab host at once. */
+  kill(): void {
+    if (this.#exited) return;
+    try {
+      this.#qemu.kill("SIGKILL");
+    } catch {
+      // It has ended meanwhile.
+    }
+  }
+
+  /** Powers the lab host off; one that does not within two seconds is killed. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    const timer = setTimeout(() => this.kill(), 2000);
+    await this.#agent.powerOff();
+    await this.#qemu.status;
+    clearTimeout(timer);
+  }
+
+  async #ready(seconds: number): Promise<void> {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const late = new Promise<never>((_, reject) => {
+      timer = setTimeout(
+        () =>
+          reject(
+            new LabDiedError(`it did not boot within ${seconds} s`, this.#console.slice(-2000)),
+          ),
+        seconds * 1000,
+      );
+    });
+    try {
+      await Promise.race([this.#agent.ready, late]);
+    } catch (error) {
+      this.kill();
+      throw error;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  async #readConsole(): Promise<void> {
+    const decoder = new TextDecoder();
+    for await (const chunk of this.#qemu.stderr) {
+      this.#console = (this.#console + decoder.decode(chunk, { stream: true })).slice(
+        -CONSOLE_LIMIT,
+      );
+    }
+  }
+}
+
+/** A fresh ext4 for /scratch, nearly all holes. */
+async function makeScratch(cache: string, gib: number): Promise<string> {
+  await Deno.mkdir(labDir(cache), { recursive: true });
+  const path = await Deno.makeTempFile({ dir: labDir(cache), prefix: "scratch-" });
+  await execute("mke2fs", [
+    ...["-q", "-F", "-t", "ext4", "-m", "0", "-L", "scratch", "-O", "^has_journal"],
+    ...["-E", "lazy_itable_init=1,nodiscard", path, `${gib}G`],
+  ]);
+  return path;
+}
+
+/** The environment of commands: nothing of the host's but places. */
+function environment(cache: string, user: boolean): Record<string, string> {
+  return {
+    PATH: "/usr/local/bin:/usr/bin:/usr/sbin:/bin:/sbin",
+    HOME: user ? "/home/user" : "/root",
+    USER: user ? "user" : "root",
+    TERM: "linux",
+    XDG_RUNTIME_DIR: user ? "/run/user/1000" : "/run/user/0",
+    XDG_CACHE_HOME: user ? "/home/user/.cache" : join(cache, ".."),
+    DENO_DIR: denoDir(),
+    DENO_NO_UPDATE_CHECK: "1",
+    SPECTRUM_LAB: "1",
+  };
+}
+
+function denoDir(): string {
+  return Deno.env.get("DENO_DIR") ?? join(Deno.env.get("HOME") ?? "/root", ".cache", "deno");
+}
+
+function defaultMemory(): number {
+  return Math.min(8192, Math.floor((Deno.systemMemoryInfo().available / 2 ** 20) * 0.75));
+}
