@@ -6,7 +6,7 @@ export interface CpuidOptions {
   readonly id: number;
   /** vCPUs of the machine: cores of one package, one thread each. */
   readonly cpus: number;
-  /** KVM_CAP_TSC_DEADLINE_TIMER; KVM never reports the bit by itself. */
+  /** KVM_CAP_TSC_DEADLINE_TIMER: what the bit goes by, since older kernels never report it. */
   readonly tscDeadline: boolean;
   /** Whether the guest may run guests (SVM, VMX). Default: no, it is a large surface. */
   readonly nested?: boolean;
@@ -75,7 +75,7 @@ function adjusted(e: CpuidEntry, options: CpuidOptions, amdTopology: boolean): C
     case 0x1:
       e.ebx = withBits(e.ebx, 24, 8, id);
       e.ebx = withBits(e.ebx, 16, 8, Math.min(2 ** bits, 255));
-      e.ecx = (e.ecx | Leaf1.Ecx.Hypervisor) & ~Leaf1.Ecx.Osxsave;
+      e.ecx = (e.ecx | Leaf1.Ecx.Hypervisor) & ~(Leaf1.Ecx.Osxsave | Leaf1.Ecx.TscDeadline);
       if (options.tscDeadline) e.ecx |= Leaf1.Ecx.TscDeadline;
       if (!options.nested) e.ecx &= ~Leaf1.Ecx.Vmx;
       e.ecx >>>= 0;
