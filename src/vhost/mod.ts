@@ -32,3 +32,13 @@ export {
   VringState,
 } from "./payloads.ts";
 export { ProtocolError, type Violation } from "./protocol_error.ts";
+export { BackendAway, BackendDisconnected, BackendRefused } from "./backend_errors.ts";
+export { Frontend } from "./frontend.ts";
+export type {
+  FrontendOptions,
+  Negotiated,
+  SharedQueue,
+  SharedRegion,
+  StartOptions,
+} from "./frontend_options.ts";
+export { InflightRegion } from "./inflight_region.ts";

@@ -20,8 +20,6 @@ export type Violation =
   | "unexpected"
   /** Something was sent that nobody asked for. */
   | "unsolicited"
-  /** The other side said that it could not do what was asked (REPLY_ACK, empty GetConfig). */
-  | "refused"
   /** The connection ended within a message. */
   | "truncated";
 
@@ -35,6 +33,7 @@ export class ProtocolError extends Error {
    * @param violation what was wrong
    * @param detail the same in words, with the numbers
    * @param channel whose message numbers `request` has
+   * @param device name of the device, where it is known
    */
   constructor(
     readonly peer: "backend" | "frontend",
@@ -42,10 +41,12 @@ export class ProtocolError extends Error {
     readonly violation: Violation,
     readonly detail: string,
     readonly channel: "frontend" | "backend" = "frontend",
+    readonly device: string = "",
   ) {
     const name = request === undefined
       ? ""
       : ` (${channel === "frontend" ? frontendMessageName(request) : backendMessageName(request)})`;
-    super(`The vhost-user ${peer} broke the protocol${name}: ${detail}`);
+    const whose = device === "" ? "" : ` of ${device}`;
+    super(`The vhost-user ${peer}${whose} broke the protocol${name}: ${detail}`);
   }
 }

@@ -1,0 +1,75 @@
+import type { Fd } from "../os/mod.ts";
+import type { InflightRegion } from "./inflight_region.ts";
+
+/** A piece of guest memory that the backend may see. */
+export interface SharedRegion {
+  readonly guestAddress: number;
+  /** Bytes. */
+  readonly size: number;
+  /** Where it is for us; ring addresses are said in these terms. */
+  readonly userAddress: number;
+  /** The memory itself, from its first byte on. Stays the caller's. */
+  readonly fd: Fd;
+}
+
+/** A virtqueue that the driver has set up. */
+export interface SharedQueue {
+  readonly index: number;
+  /** Descriptors; a power of two up to 32768. */
+  readonly size: number;
+  /** User address of the descriptor table. */
+  readonly desc: number;
+  /** User address of the available ring. */
+  readonly avail: number;
+  /** User address of the used ring. */
+  readonly used: number;
+  /**
+   * Index in the available ring at which the backend goes on: 0, what {@linkcode Frontend.stop} said, or, after
+   * a backend that ended without a word, the index of the used ring.
+   */
+  readonly base: number;
+  /** Raised by the driver's side. All three stay the caller's. */
+  readonly kick: Fd;
+  /** Raised by the backend when there is something used. */
+  readonly call: Fd;
+  /** Raised by the backend when the queue is broken. */
+  readonly err?: Fd;
+}
+
+/** What {@linkcode Frontend.start} hands to the backend. */
+export interface StartOptions {
+  /** What the driver accepted; without {@link TransportFeature}. */
+  readonly features: bigint;
+  /** At most {@link MAX_MEMORY_REGIONS}. */
+  readonly memory: readonly SharedRegion[];
+  readonly queues: readonly SharedQueue[];
+  /** Of the backend's predecessor ({@linkcode Frontend.takeInflight}); moves in here. */
+  readonly inflight?: InflightRegion;
+}
+
+/** What a backend offers. */
+export interface Negotiated {
+  /** Virtio feature bits, without {@link TransportFeature}. */
+  readonly features: bigint;
+  /** {@link ProtocolFeature} that both sides have. */
+  readonly protocolFeatures: bigint;
+  /** The most queues; 1 when the backend does not tell. */
+  readonly queueCount: number;
+  /** The device's config space; empty when the backend has none. */
+  readonly config: Uint8Array;
+}
+
+export interface FrontendOptions {
+  /** Name of the device, for errors. */
+  readonly name: string;
+  /** How long the backend has for each answer; 5 s when left out. */
+  readonly replyTimeoutMs?: number;
+  /** Bytes of config space that this kind of device has, at most {@link MAX_CONFIG_SIZE}; 0 when left out. */
+  readonly configSize?: number;
+  /** Queues that this kind of device has at least when the backend does not tell; 1 when left out. */
+  readonly queueCount?: number;
+  /** See {@linkcode Frontend.onConfigChange}. */
+  readonly onConfigChange?: (config: Uint8Array) => void;
+  /** See {@linkcode Frontend.onDisconnect}. */
+  readonly onDisconnect?: (error: Error) => void;
+}
