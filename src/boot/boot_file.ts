@@ -1,6 +1,6 @@
-import { Fd, fileStat, openFile, OsError, pread, type Window } from "../os/mod.ts";
+import { type Fd, fileStat, openFile, OsError, pread, type Window } from "../os/mod.ts";
 import type { GuestMemory } from "../memory/mod.ts";
-import { KernelError, type KernelErrorReason } from "./kernel_error.ts";
+import { KernelError } from "./kernel_error.ts";
 
 /** A kernel or initrd that is read in pieces, its bulk straight into guest memory. */
 export interface BootFile extends Disposable {
@@ -48,8 +48,10 @@ export function bootBytes(data: Uint8Array, name: string): BootFile {
     requireSize: (end) => requireSize(name, end, data.length),
     read,
     copy(offset, length, memory, guestAddress) {
+      const data = read(offset, length);
+      if (length === 0) return;
       target(memory, guestAddress, length, name);
-      memory.write(guestAddress, read(offset, length));
+      memory.write(guestAddress, data);
     },
     [Symbol.dispose]() {},
   };
@@ -121,6 +123,7 @@ export function bootFd(
       }
     },
     copy(offset, length, memory, guestAddress) {
+      requireSize(name, offset + length, size);
       if (length > 0) fill(offset, length, target(memory, guestAddress, length, name));
     },
     [Symbol.dispose]() {

@@ -1,6 +1,5 @@
 /** For tests: guest memory in a plain buffer with guards around it, and kernels made of a few bytes. */
 import { GuestMemory } from "../memory/mod.ts";
-import type { Window } from "../os/mod.ts";
 import {
   BOOT_FLAG,
   ExtendedLoadFlag,
@@ -25,7 +24,7 @@ export class FakeMachine {
     this.#buffer = new ArrayBuffer(size + 2 * GUARD);
     for (const guard of this.#guards()) guard.fill(GUARD_BYTE);
     const window = { buffer: this.#buffer, view: new DataView(this.#buffer) };
-    this.memory = new GuestMemory(window as unknown as Window, [
+    this.memory = new GuestMemory(window, [
       { guestAddress: 0, size, windowOffset: GUARD },
     ]);
   }

@@ -1,4 +1,4 @@
-import type { GuestMemory } from "../memory/mod.ts";
+import { type GuestMemory, PCI_HOLE_START } from "../memory/mod.ts";
 import type { BootFile } from "./boot_file.ts";
 import { writeCommandLine } from "./command_line.ts";
 import {
@@ -16,7 +16,7 @@ import { KernelError } from "./kernel_error.ts";
 import { MODULE_LIST_ADDRESS, PVH_MEMORY_MAP_ADDRESS, START_INFO_ADDRESS } from "./layout.ts";
 import type { KernelOptions } from "./load_kernel.ts";
 import { lowRam, mebibytes } from "./low_ram.ts";
-import { HIGH_RAM, memoryMap, PCI_HOLE } from "./memory_map.ts";
+import { HIGH_RAM, memoryMap } from "./memory_map.ts";
 import {
   ModuleEntry,
   PHYS32_ENTRY_NOTE,
@@ -42,15 +42,12 @@ export function loadPvh(memory: GuestMemory, kernel: BootFile, options: KernelOp
     throw new KernelError("malformed", kernel.name, "its PVH entry lies outside its segments");
   }
 
-  for (const segment of loads) {
-    kernel.copy(segment.offset, segment.fileSize, memory, segment.physicalAddress);
-    clear(
-      memory,
-      segment.physicalAddress + segment.fileSize,
-      segment.memorySize - segment.fileSize,
-    );
+  for (const { offset, fileSize, physicalAddress, memorySize } of loads) {
+    kernel.copy(offset, fileSize, memory, physicalAddress);
+    const cleared = memorySize - fileSize;
+    if (cleared > 0) memory.bytes(physicalAddress + fileSize, cleared).fill(0);
   }
-  const initrd = options.initrd && loadInitrd(memory, options.initrd, end, PCI_HOLE);
+  const initrd = options.initrd && loadInitrd(memory, options.initrd, end, PCI_HOLE_START);
   const cmdline = writeCommandLine(memory, options.cmdline, PVH_CMDLINE_LIMIT, kernel.name);
   writeStartInfo(memory, { cmdline, initrd, rsdp: options.rsdp });
   return { kind: "pvh", instruction, startInfo: START_INFO_ADDRESS };
@@ -136,12 +133,6 @@ function checkPlaces(memory: GuestMemory, kernel: BootFile, loads: Segment[]): n
 function contains(segment: Segment, address: number): boolean {
   return address >= segment.physicalAddress &&
     address < segment.physicalAddress + segment.fileSize;
-}
-
-function clear(memory: GuestMemory, guestAddress: number, length: number): void {
-  if (length === 0) return;
-  const { buffer, byteOffset } = memory.view;
-  new Uint8Array(buffer, byteOffset + memory.translate(guestAddress, length), length).fill(0);
 }
 
 function writeStartInfo(

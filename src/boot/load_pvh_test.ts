@@ -36,6 +36,12 @@ Deno.test("an ELF kernel is loaded at its physical addresses and entered where t
   assert.ok(machine.intact);
 });
 
+Deno.test("a segment may end where memory ends, and an initrd be empty", () => {
+  const load64K = { physicalAddress: 8 * MIB - 0x1_0000, memorySize: 0x1_0000 };
+  load({ load: load64K, entry: 8 * MIB - 0x1_0000 });
+  load({ entry: ENTRY }, { initrd: bootBytes(new Uint8Array(0), "empty") });
+});
+
 Deno.test("start info leads to memory map, initrd, command line and RSDP", () => {
   const initrd = bootBytes(new Uint8Array(100).fill(7), "initrd");
   const { entry, machine } = load({ entry: ENTRY }, { initrd, rsdp: 0xe0000 });

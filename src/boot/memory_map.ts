@@ -15,8 +15,6 @@ const LEGACY_HOLE: AddressRange = { base: 0xa_0000, size: 0x4_0000 };
 export const ACPI_AREA: AddressRange = { base: 0xe_0000, size: 0x2_0000 };
 /** Where RAM proper begins. */
 export const HIGH_RAM = 0x10_0000;
-/** End of RAM below 4 GiB: from here on are PCI windows, ECAM and interrupt controllers. */
-export const PCI_HOLE = 0xc000_0000;
 /** PCI Express configuration space (ECAM) of bus 0. */
 export const ECAM: AddressRange = { base: 0xe000_0000, size: 0x10_0000 };
 export const IOAPIC_ADDRESS = 0xfec0_0000;

@@ -16,7 +16,6 @@ export {
   MemoryKind,
   memoryMap,
   type MemoryMapEntry,
-  PCI_HOLE,
   TSS_ADDRESS,
 } from "./memory_map.ts";
 export { type PciWindows, pciWindows } from "./pci_windows.ts";

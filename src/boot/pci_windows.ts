@@ -1,5 +1,5 @@
-import type { GuestMemory } from "../memory/mod.ts";
-import { type AddressRange, PCI_HOLE } from "./memory_map.ts";
+import { type GuestMemory, PCI_HOLE_START } from "../memory/mod.ts";
+import type { AddressRange } from "./memory_map.ts";
 
 /** Where BARs may lie. */
 export interface PciWindows {
@@ -10,7 +10,7 @@ export interface PciWindows {
 }
 
 const GIB = 2 ** 30;
-const LOW_WINDOW: AddressRange = { base: PCI_HOLE, size: 0x2000_0000 };
+const LOW_WINDOW: AddressRange = { base: PCI_HOLE_START, size: 0x2000_0000 };
 const HIGH_WINDOW_START = 64 * GIB;
 const HIGH_WINDOW_SIZE = 256 * GIB;
 

@@ -1,4 +1,4 @@
-import { Fd, ioctl, ioctlFd, openFile, OsError } from "../os/mod.ts";
+import { type Fd, ioctl, ioctlFd, openFile, OsError } from "../os/mod.ts";
 import { Capability, REQUIRED } from "./capability.ts";
 import { HostError } from "./host_error.ts";
 import { decodeList, encodeList } from "./lists.ts";

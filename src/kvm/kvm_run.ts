@@ -80,6 +80,10 @@ export class KvmRun {
   get mmioSize(): number {
     return this.#view.getUint32(this.#union + RunMmio.offset.length, true);
   }
+  /** Mmio: window offset of the data, up to 8 bytes: what the guest writes, or where the answer goes. */
+  get mmioData(): number {
+    return this.#union + RunMmio.offset.data;
+  }
   get mmioIsWrite(): boolean {
     return this.#view.getUint8(this.#union + RunMmio.offset.isWrite) !== 0;
   }
