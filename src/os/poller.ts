@@ -21,7 +21,8 @@ export const EpollOperation = { Add: 1, Remove: 2, Change: 3 } as const;
  */
 export class Poller implements Disposable {
   readonly #epoll = Fd.own(check(library().sp_epoll_create(), "create", "an epoll"));
-  readonly #forget = new Map<Fd, () => void>();
+  /** By number, which stays the same when an owner hands its descriptor on. */
+  readonly #forget = new Map<number, () => void>();
 
   /**
    * Watches a descriptor until it is removed or closed.
@@ -31,22 +32,27 @@ export class Poller implements Disposable {
    * @throws OsError EEXIST when it is watched already, EPERM for a plain file
    */
   add(fd: Fd, tag: number, events: number = Events.In): void {
-    this.#control(EpollOperation.Add, fd, events, tag);
-    this.#forget.set(fd, fd.onClose(() => this.remove(fd)));
+    const number = fd.raw();
+    this.#control(EpollOperation.Add, number, events, tag);
+    this.#forget.set(number, fd.onClose(() => this.#remove(number)));
   }
 
   /** Changes what is waited for, or the tag. */
   change(fd: Fd, tag: number, events: number): void {
-    this.#control(EpollOperation.Change, fd, events, tag);
+    this.#control(EpollOperation.Change, fd.raw(), events, tag);
   }
 
   /** Watches it no longer. */
   remove(fd: Fd): void {
-    const forget = this.#forget.get(fd);
+    this.#remove(fd.raw());
+  }
+
+  #remove(number: number): void {
+    const forget = this.#forget.get(number);
     if (forget === undefined) return;
     forget();
-    this.#forget.delete(fd);
-    this.#control(EpollOperation.Remove, fd, 0, 0);
+    this.#forget.delete(number);
+    this.#control(EpollOperation.Remove, number, 0, 0);
   }
 
   /**
@@ -72,13 +78,10 @@ export class Poller implements Disposable {
     return library().sp_epoll_events(i);
   }
 
-  #control(operation: number, fd: Fd, events: number, tag: number): void {
-    const mask = events >>> 0;
-    check(
-      library().sp_epoll_control(this.#epoll.raw(), operation, fd.raw(), mask, tag),
-      "watch",
-      "a descriptor",
-    );
+  #control(operation: number, number: number, events: number, tag: number): void {
+    const epoll = this.#epoll.raw();
+    const result = library().sp_epoll_control(epoll, operation, number, events >>> 0, tag);
+    check(result, "watch", "a descriptor");
   }
 
   [Symbol.dispose](): void {

@@ -6,7 +6,8 @@ import { check, OsError } from "./os_error.ts";
 import { EpollOperation, Events } from "./poller.ts";
 
 interface Watch {
-  readonly fd: Fd;
+  /** Stays the same when an owner hands its descriptor on. */
+  readonly number: number;
   readonly callback: (events: number) => void;
   readonly forget: () => void;
 }
@@ -25,13 +26,13 @@ export class Reactor implements Disposable {
   // An explicit buffer: a small array could lie in the movable heap while the other thread writes.
   readonly #ready = new Uint32Array(new ArrayBuffer(CAPACITY * 8));
   readonly #watches = new Map<number, Watch>();
-  readonly #tags = new Map<Fd, number>();
+  readonly #tags = new Map<number, number>();
   #lastTag = WAKE_TAG;
   #running = false;
   #disposed = false;
 
   constructor() {
-    this.#control(EpollOperation.Add, this.#wake.fd, Events.In, WAKE_TAG);
+    this.#control(EpollOperation.Add, this.#wake.fd.raw(), Events.In, WAKE_TAG);
   }
 
   /**
@@ -43,10 +44,11 @@ export class Reactor implements Disposable {
   add(fd: Fd, callback: (events: number) => void, events: number = Events.In): () => void {
     if (this.#disposed) throw new Error("The reactor is disposed");
     const tag = ++this.#lastTag;
-    this.#control(EpollOperation.Add, fd, events, tag);
+    const number = fd.raw();
+    this.#control(EpollOperation.Add, number, events, tag);
     const remove = () => this.#remove(tag);
-    this.#watches.set(tag, { fd, callback, forget: fd.onClose(remove) });
-    this.#tags.set(fd, tag);
+    this.#watches.set(tag, { number, callback, forget: fd.onClose(remove) });
+    this.#tags.set(number, tag);
     if (!this.#running) {
       this.#running = true;
       void this.#run();
@@ -56,18 +58,19 @@ export class Reactor implements Disposable {
 
   /** Changes what is waited for on a watched descriptor; 0 pauses it. */
   change(fd: Fd, events: number): void {
-    const tag = this.#tags.get(fd);
+    const number = fd.raw();
+    const tag = this.#tags.get(number);
     if (tag === undefined) throw new Error("The reactor does not watch this descriptor");
-    this.#control(EpollOperation.Change, fd, events, tag);
+    this.#control(EpollOperation.Change, number, events, tag);
   }
 
   #remove(tag: number): void {
     const watch = this.#watches.get(tag);
     if (watch === undefined) return;
     this.#watches.delete(tag);
-    this.#tags.delete(watch.fd);
+    this.#tags.delete(watch.number);
     watch.forget();
-    this.#control(EpollOperation.Remove, watch.fd, 0, 0);
+    this.#control(EpollOperation.Remove, watch.number, 0, 0);
     if (this.#watches.size === 0) this.#wake.signal();
   }
 
@@ -98,13 +101,10 @@ export class Reactor implements Disposable {
     }
   }
 
-  #control(operation: number, fd: Fd, events: number, tag: number): void {
+  #control(operation: number, number: number, events: number, tag: number): void {
     const epoll = this.#epoll.raw();
-    check(
-      library().sp_epoll_control(epoll, operation, fd.raw(), events >>> 0, tag),
-      "watch",
-      "a descriptor",
-    );
+    const result = library().sp_epoll_control(epoll, operation, number, events >>> 0, tag);
+    check(result, "watch", "a descriptor");
   }
 
   #close(): void {
