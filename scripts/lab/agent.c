@@ -1,5 +1,5 @@
 /*
- * The lab host's process 1: runs commands for the host, several at a time, over one virtio-serial
+ * The lab host's process 1: after boot.c has set up the machine, it runs commands for the host, several at a time, over one virtio-serial
  * port. When the port closes (the host's side is gone) it powers the machine off.
  *
  * A frame, little endian: type u8, three zero bytes, id u32, length u32, then `length` bytes. The
@@ -22,6 +22,7 @@
 #include <sys/wait.h>
 #include <termios.h>
 #include <unistd.h>
+#include "boot.h"
 
 enum { SPAWN = 1, STDIN = 2, SIGNAL = 3, RESIZE = 4, POWER_OFF = 5 };
 enum { HELLO = 16, STDOUT = 17, STDERR = 18, EXIT = 19, FAILED = 20 };
@@ -333,6 +334,7 @@ static int open_port(void)
 
 int main(void)
 {
+	boot();
 	sigset_t child;
 	sigemptyset(&child);
 	sigaddset(&child, SIGCHLD);

@@ -23,6 +23,9 @@ export function qemuArguments(hardware: Hardware): string[] {
     "console=ttyS0",
     "quiet",
     "panic=-1",
+    // Linux doubts the emulation's TSC and would read the HPET instead, an exit for every look at the clock.
+    "tsc=reliable",
+    // There is nothing to protect here, and each costs time.
     "mitigations=off",
     `lab.disks=${disks.length}`,
   ];

@@ -1,4 +1,4 @@
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { cacheDir, fetchDebianKernel, type Progress, showProgress } from "../../src/guest/mod.ts";
 import { AgentClient, type LabProcess, type OnOutput } from "./agent_client.ts";
 import { execute } from "./execute.ts";
@@ -6,6 +6,7 @@ import { agentProgram } from "./images/agent_program.ts";
 import { hostImage } from "./images/host_image.ts";
 import { labDir } from "./images/image.ts";
 import { labInitrd } from "./images/lab_initrd.ts";
+import { labKernel } from "./images/lab_kernel.ts";
 import { distImage, extraImage, kernelsImage, npmImage, treeImage } from "./images/work_images.ts";
 import { labDied, LabDiedError } from "./lab_died_error.ts";
 import { type Hardware, startQemu } from "./qemu.ts";
@@ -80,7 +81,7 @@ export class LabSession implements AsyncDisposable {
     const cache = cacheDir();
     const kernel = await fetchDebianKernel(cache, progress);
     const layers = [
-      await hostImage(cache, await agentProgram(cache), progress),
+      await hostImage(cache, progress),
       await kernelsImage(cache, progress),
       await npmImage(denoDir(), cache, progress),
       await distImage(TREE, cache, progress),
@@ -93,8 +94,8 @@ export class LabSession implements AsyncDisposable {
     try {
       progress("lab: booting the lab host");
       const session = new LabSession({
-        kernel: kernel.vmlinuz,
-        initrd: await labInitrd(cache, kernel),
+        kernel: await labKernel(cache, kernel),
+        initrd: await labInitrd(cache, kernel, await agentProgram(cache)),
         memory: options.memory ?? defaultMemory(),
         cpus: options.cpus ?? 2,
         layers,
@@ -260,7 +261,7 @@ async function makeScratch(cache: string, gib: number): Promise<string> {
 /** The environment of commands: nothing of the host's but places. */
 function environment(cache: string, user: boolean): Record<string, string> {
   return {
-    PATH: "/usr/local/bin:/usr/bin:/usr/sbin:/bin:/sbin",
+    PATH: `${dirname(Deno.execPath())}:/usr/local/bin:/usr/bin:/usr/sbin:/bin:/sbin`,
     HOME: user ? "/home/user" : "/root",
     USER: user ? "user" : "root",
     TERM: "linux",

@@ -3,10 +3,14 @@ import { join } from "node:path";
 import { execute } from "../execute.ts";
 import { labDir } from "./image.ts";
 
-/** The agent, compiled from `agent.c`, static. */
+const SOURCES = ["agent.c", "boot.c", "boot.h"];
+
+/** The lab host's process 1, compiled from `agent.c` and `boot.c`, static. */
 export async function agentProgram(cacheDir: string): Promise<string> {
-  const source = new URL("../agent.c", import.meta.url).pathname;
-  const key = createHash("sha256").update(await Deno.readFile(source)).digest("hex").slice(0, 16);
+  const sources = SOURCES.map((name) => new URL(`../${name}`, import.meta.url).pathname);
+  const hash = createHash("sha256");
+  for (const source of sources) hash.update(await Deno.readFile(source));
+  const key = hash.digest("hex").slice(0, 16);
   const path = join(labDir(cacheDir), `agent-${key}.bin`);
   try {
     await Deno.stat(path);
@@ -16,7 +20,16 @@ export async function agentProgram(cacheDir: string): Promise<string> {
   }
   await Deno.mkdir(labDir(cacheDir), { recursive: true });
   const temporary = `${path}.${Deno.pid}`;
-  await execute("gcc", ["-static", "-O2", "-s", "-Wall", "-Wextra", "-o", temporary, source]);
+  await execute("gcc", [
+    "-static",
+    "-O2",
+    "-s",
+    "-Wall",
+    "-Wextra",
+    "-o",
+    temporary,
+    ...sources.filter((name) => name.endsWith(".c")),
+  ]);
   await Deno.rename(temporary, path);
   return path;
 }

@@ -1,4 +1,4 @@
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import type { Progress } from "../../../src/guest/mod.ts";
 import { execute, findTool, findToolIfPresent } from "../execute.ts";
 import { addProgram } from "./add_program.ts";
@@ -36,7 +36,6 @@ nogroup:x:65534:
 /** The lab host's root file system: busybox, the Deno executable, QEMU and other peers, from the host's packages. */
 export async function hostImage(
   cacheDir: string,
-  agent: string,
   progress: Progress,
 ): Promise<string> {
   const files = new FileSet();
@@ -78,7 +77,6 @@ export async function hostImage(
   for (const path of TREES) await files.addTree(path);
   await addQemuModules(files);
   await addProgram(files, Deno.execPath());
-  await files.addFile(agent, "/usr/sbin/lab-agent");
   files.addText("/etc/passwd", PASSWD);
   files.addText("/etc/group", GROUP);
   files.addText("/etc/hosts", "127.0.0.1 localhost lab\n");
@@ -98,11 +96,4 @@ async function addQemuModules(files: FileSet): Promise<void> {
   } catch (error) {
     if (!(error instanceof Deno.errors.NotFound)) throw error;
   }
-}
-
-/** Folders that lead to a path, the topmost first: they are to be passable for the ordinary user. */
-export function parentsOf(path: string): string[] {
-  const parents: string[] = [];
-  for (let at = dirname(path); at !== "/"; at = dirname(at)) parents.unshift(at);
-  return parents;
 }

@@ -1,0 +1,2 @@
+/* See boot.c. */
+void boot(void);
