@@ -1,0 +1,193 @@
+import type { EventFd } from "../os/mod.ts";
+import type { VirtioEvents } from "./virtio_device.ts";
+import { MAX_CONFIG_SIZE, MAX_QUEUE_SIZE } from "./virtio_layout.ts";
+import type { VirtioPci } from "./virtio_pci.ts";
+import { Attention, Fault, type FaultCode, Phase, Status } from "./virtio_state.ts";
+
+/** A queue as the driver set it up; addresses are guest-physical and were checked against RAM. */
+export interface ActiveQueue {
+  readonly index: number;
+  /** Entries, a power of two. */
+  readonly size: number;
+  readonly desc: number;
+  readonly avail: number;
+  readonly used: number;
+  /** Where in the available ring the backend begins. */
+  readonly base: number;
+}
+
+/** What a backend has to be started with. */
+export interface Activation {
+  /** The features that driver and device agreed on. */
+  readonly features: bigint;
+  /** The enabled queues, in order. */
+  readonly queues: readonly ActiveQueue[];
+}
+
+/** Something that a device's driver wants of the control thread. */
+export type VirtioRequest =
+  /** Start the backend. */
+  | { readonly kind: "activate" } & Activation
+  /** Stop the backend, then call `completeReset`; until then the driver waits. */
+  | { readonly kind: "reset" }
+  /** Tell the backend of a changed configuration field. */
+  | { readonly kind: "config-write"; readonly offset: number; readonly bytes: Uint8Array }
+  /** Something went wrong; for the log, there is nothing to do. */
+  | { readonly kind: "fault"; readonly fault: FaultCode; readonly reason: string };
+
+/** What a backend has told about its device. */
+export interface Offer {
+  readonly features: bigint;
+  /** The largest size of each queue, a power of two; the length is the number of queues. */
+  readonly queueSizes: readonly number[];
+  /** Device-specific configuration. */
+  readonly config: Uint8Array;
+}
+
+/** A backend offers what the transport cannot present. */
+export class OfferError extends Error {
+  override readonly name = "OfferError";
+}
+
+/** VIRTIO_F_VERSION_1 */
+const VERSION_1 = 1n << 32n;
+/**
+ * Feature bits that a backend may offer to a driver through us (virtio 1.2 §6): those of device types (0 to
+ * 23, 50 to 63), INDIRECT_DESC and EVENT_IDX (28, 29), and from 32 to 36 all but packed rings (34), whose layout
+ * we do not check. 26 and 30 are vhost's own, 24 and 27 are legacy, 37 to 49 change the transport.
+ */
+const PASSED = 0xfffc_001b_30ff_ffffn;
+
+const REASONS: Readonly<Record<FaultCode, string>> = {
+  [Fault.None]: "nothing",
+  [Fault.DriverOkTooEarly]: "the driver set DRIVER_OK before features were agreed on",
+  [Fault.QueueSize]: "the driver gave a queue an impossible size",
+  [Fault.QueueAddress]: "the driver put a queue outside of memory",
+  [Fault.Backend]: "the backend broke the protocol",
+  [Fault.Interrupt]: "the host refused an interrupt route",
+  [Fault.Doorbell]: "the host refused an ioeventfd; kicks take the slow way",
+};
+
+/** The control thread's side of a virtio device: it starts, stops and repeats the backend as the driver wants. */
+export class VirtioPciControl {
+  readonly #pci: VirtioPci;
+
+  constructor(readonly name: string, pci: VirtioPci, readonly events: VirtioEvents) {
+    this.#pci = pci;
+  }
+
+  /** Readable when {@linkcode poll} has something. */
+  get attention(): EventFd {
+    return this.events.attention;
+  }
+
+  /** Presents a negotiated backend to the driver, before the guest runs. Throws OfferError. */
+  setOffered({ features, queueSizes, config }: Offer): void {
+    const { device, deviceConfig } = this.#pci;
+    if ((features & VERSION_1) === 0n) {
+      throw new OfferError(`The backend of ${this.name} does not offer VIRTIO_F_VERSION_1`);
+    }
+    if (queueSizes.length > device.queues.capacity) {
+      throw new OfferError(
+        `The backend of ${this.name} has ${queueSizes.length} queues, ` +
+          `the device was made for ${device.queues.capacity}`,
+      );
+    }
+    for (const size of queueSizes) {
+      if (size < 1 || size > MAX_QUEUE_SIZE || (size & (size - 1)) !== 0) {
+        throw new OfferError(`The backend of ${this.name} has a queue of ${size} entries`);
+      }
+    }
+    const passed = features & PASSED;
+    this.#pci.locked(() => {
+      const r = device.registers;
+      r.offeredLow = Number(passed & 0xffff_ffffn);
+      r.offeredHigh = Number(passed >> 32n);
+      r.queueCount = queueSizes.length;
+      for (let i = 0; i < device.queues.capacity; i++) {
+        const queue = device.queues.at(i);
+        queue.maxSize = queueSizes[i] ?? 0;
+        if (!queue.enabled) queue.size = queue.maxSize;
+      }
+      r.configSize = Math.min(config.length, MAX_CONFIG_SIZE);
+      if (deviceConfig.replace(config)) r.generation = (r.generation + 1) & 0xff;
+    });
+  }
+
+  /** The next thing to do, undefined when there is none. Call it until then after each wake-up. */
+  poll(): VirtioRequest | undefined {
+    const { device, deviceConfig } = this.#pci;
+    this.attention.drain();
+    return this.#pci.locked((): VirtioRequest | undefined => {
+      const r = device.registers;
+      if (r.attention & Attention.Fault) {
+        r.attention &= ~Attention.Fault;
+        const fault = r.fault as FaultCode;
+        return { kind: "fault", fault, reason: REASONS[fault] };
+      }
+      if (r.attention & Attention.Reset) {
+        r.attention &= ~Attention.Reset;
+        return { kind: "reset" };
+      }
+      if (r.attention & Attention.Activate) {
+        r.attention &= ~Attention.Activate;
+        r.phase = Phase.Active;
+        return { kind: "activate", ...this.#activation() };
+      }
+      const write = deviceConfig.takeWrite();
+      return write && { kind: "config-write", ...write };
+    });
+  }
+
+  /** What the backend runs with, for starting it again; undefined when the driver does not use the device. */
+  activation(): Activation | undefined {
+    return this.#pci.locked(() =>
+      this.#pci.device.registers.phase === Phase.Active ? this.#activation() : undefined
+    );
+  }
+
+  /** Remembers where a stopped backend left a queue, for the next activation. */
+  saveBase(index: number, base: number): void {
+    this.#pci.locked(() => {
+      if (index < this.#pci.device.queues.capacity) this.#pci.device.queues.at(index).base = base;
+    });
+  }
+
+  /** No driver uses the device and none waits: after a machine's reset, wait for this before it runs again. */
+  get idle(): boolean {
+    return this.#pci.locked(() => this.#pci.device.registers.phase === Phase.Idle);
+  }
+
+  /** The backend has stopped, or is gone: the driver may go on after its reset. */
+  completeReset(): void {
+    this.#pci.locked(() => {
+      if (this.#pci.device.registers.phase === Phase.Resetting) this.#pci.device.finishReset();
+    });
+  }
+
+  /** The backend's configuration is now this; the driver is told if it differs. */
+  updateConfig(bytes: Uint8Array): void {
+    const { device, deviceConfig } = this.#pci;
+    this.#pci.locked(() => {
+      if (!deviceConfig.replace(bytes)) return;
+      const r = device.registers;
+      r.generation = (r.generation + 1) & 0xff;
+      if (r.status & Status.DriverOk) device.configChanged();
+    });
+  }
+
+  /** DEVICE_NEEDS_RESET: the backend broke the protocol. */
+  markBroken(): void {
+    this.#pci.locked(() => this.#pci.device.breakDown(Fault.Backend));
+  }
+
+  #activation(): Activation {
+    const { registers: r, queues } = this.#pci.device;
+    const active: ActiveQueue[] = [];
+    for (let index = 0; index < r.queueCount; index++) {
+      const { enabled, size, desc, driver, device, base } = queues.at(index);
+      if (enabled) active.push({ index, size, desc, avail: driver, used: device, base });
+    }
+    return { features: BigInt(r.driverHigh) << 32n | BigInt(r.driverLow), queues: active };
+  }
+}
