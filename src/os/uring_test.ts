@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { Errno, Fd, IoVector, openFile, Poller, pwrite, Uring, Window } from "./mod.ts";
+import { Errno, type Fd, IoVector, openFile, Poller, pwrite, Uring, Window } from "./mod.ts";
 
 const window = Window.reserve();
 const memory = window.allocate(1 << 20);
