@@ -1,0 +1,90 @@
+import { type Command, Option } from "commander";
+import { serveDevice } from "../machine/mod.ts";
+import type { CliContext } from "./main.ts";
+import { resolve } from "node:path";
+
+interface Connection {
+  readonly socket?: string;
+  readonly fd?: string;
+}
+
+interface BlkFlags extends Connection {
+  readonly disk: string;
+  readonly readonly?: boolean;
+  readonly cache: "auto" | "none";
+  readonly queues: string;
+  readonly serial?: string;
+}
+
+interface ConsoleFlags extends Connection {
+  readonly to: string;
+}
+
+const EXAMPLES = `
+Example, with QEMU as the frontend:
+  spectrum device blk --socket /tmp/disk.sock --disk disk.img --queues 2
+  qemu-system-x86_64 -m 512M -object memory-backend-memfd,id=m,size=512M,share=on \\
+    -machine q35,memory-backend=m -chardev socket,id=c,path=/tmp/disk.sock \\
+    -device vhost-user-blk-pci,chardev=c,num-queues=2 …`;
+
+/** `spectrum device KIND`: one device backend for any vhost-user frontend. */
+export function addDeviceCommand(program: Command, context: CliContext): void {
+  const device = program.command("device")
+    .description("run one device backend in its sandbox, for any vhost-user frontend")
+    .addHelpText("after", EXAMPLES);
+  const kind = (name: string, description: string) =>
+    device.command(name)
+      .description(description)
+      .addOption(
+        new Option("--socket <path>", "listen here for frontends, one at a time").conflicts("fd"),
+      )
+      .addOption(new Option("--fd <n>", "an inherited, connected socket").conflicts("socket"));
+  const connection = ({ socket, fd }: Connection) =>
+    socket === undefined
+      ? { fd: fd === undefined ? undefined : Number(fd) }
+      : { socket: resolve(socket) };
+
+  kind("blk", "a disk: a raw image or a block device")
+    .requiredOption("--disk <path>", "the image or block device")
+    .option("--readonly", "the guest may only read")
+    .addOption(
+      new Option("--cache <mode>", "page cache or O_DIRECT").choices(["auto", "none"]).default(
+        "auto",
+      ),
+    )
+    .option("--queues <n>", "number of request queues", "4")
+    .option("--serial <text>", "what the guest reads as the disk's serial, at most 20 bytes")
+    .action(async (flags: BlkFlags) => {
+      const { disk, readonly = false, cache, queues, serial } = flags;
+      await serveDevice({
+        log: context.log(),
+        connection: connection(flags),
+        device: {
+          kind: "blk",
+          path: resolve(disk),
+          readonly,
+          cache,
+          queues: Number(queues),
+          serial,
+        },
+      });
+    });
+  kind("rng", "a source of random numbers")
+    .action(async (flags: Connection) => {
+      await serveDevice({
+        log: context.log(),
+        connection: connection(flags),
+        device: { kind: "rng" },
+      });
+    });
+  kind("console", "a virtio console")
+    .option("--to <where>", "stdio, or a file that output is appended to", "stdio")
+    .action(async (flags: ConsoleFlags) => {
+      const to = flags.to === "stdio" ? "stdio" : resolve(flags.to);
+      await serveDevice({
+        log: context.log(),
+        connection: connection(flags),
+        device: { kind: "console", to },
+      });
+    });
+}

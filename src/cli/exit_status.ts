@@ -1,0 +1,21 @@
+import { ConfigError } from "../config/mod.ts";
+import { KernelError } from "../boot/mod.ts";
+import { HostError } from "../kvm/mod.ts";
+import { MachineError } from "../machine/mod.ts";
+
+/** Exit status of `spectrum`, by class of failure; see docs/cli.md. */
+export const ExitStatus = { Ok: 0, Usage: 1, Host: 2, Guest: 3, Internal: 4 } as const;
+
+const BY_FAULT = {
+  usage: ExitStatus.Usage,
+  host: ExitStatus.Host,
+  internal: ExitStatus.Internal,
+} as const;
+
+/** The exit status that an error stands for; what nobody foresaw is internal. */
+export function exitStatusOf(error: unknown): number {
+  if (error instanceof ConfigError || error instanceof KernelError) return ExitStatus.Usage;
+  if (error instanceof HostError) return ExitStatus.Host;
+  if (error instanceof MachineError) return BY_FAULT[error.fault];
+  return ExitStatus.Internal;
+}

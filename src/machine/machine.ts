@@ -1,0 +1,183 @@
+import {
+  applyEntry,
+  type Entry,
+  IDENTITY_MAP_ADDRESS,
+  loadKernel,
+  openBootFile,
+  pciWindows,
+  TSS_ADDRESS,
+  writeAcpi,
+} from "../boot/mod.ts";
+import { MmioBus, PortBus, SharedState, StateArena } from "../bus/mod.ts";
+import type { VmConfig } from "../config/mod.ts";
+import { Capability, physicalBits, resetVcpu, type Vcpu, vcpuCpuid, type Vm } from "../kvm/mod.ts";
+import { MachineMemory } from "../memory/mod.ts";
+import { EventFd } from "../os/mod.ts";
+import { createLegacy, type LegacyDevices, SerialPort } from "../platform/mod.ts";
+import {
+  attachPlatform,
+  Outcome,
+  type PlatformDescription,
+  VcpuControl,
+  VcpuThread,
+} from "../vcpu/mod.ts";
+import type { BootPlan } from "./boot_plan.ts";
+import type { Host } from "./host.ts";
+import { describeOutcome } from "./describe_outcome.ts";
+import type { MachineEnd } from "./describe_outcome.ts";
+
+/** Room for the state of all in-monitor devices. */
+const STATE_SIZE = 2 ** 20;
+
+/** One power cycle of a VM: from a kernel in memory to the outcome of its vCPUs. */
+export class Machine implements Disposable {
+  readonly #owned: DisposableStack;
+  readonly #threads: VcpuThread[];
+  readonly #attention: EventFd;
+  readonly #ended = Promise.withResolvers<MachineEnd>();
+  /** The boot console's host end. */
+  readonly serial: SerialPort;
+  readonly devices: LegacyDevices;
+
+  private constructor(
+    owned: DisposableStack,
+    threads: VcpuThread[],
+    attention: EventFd,
+    serial: SerialPort,
+    devices: LegacyDevices,
+  ) {
+    this.#owned = owned;
+    this.#threads = threads;
+    this.#attention = attention;
+    this.serial = serial;
+    this.devices = devices;
+  }
+
+  /**
+   * Builds a machine with a kernel in its memory; it does not run yet.
+   *
+   * @throws {KernelError} when the kernel or initrd cannot be used
+   * @throws {HostError} when the host cannot run such a machine
+   */
+  static assemble(host: Host, config: VmConfig, plan: BootPlan): Machine {
+    using undo = new DisposableStack();
+    const { kvm, window, reactor } = host;
+    kvm.requireVcpus(config.cpus);
+
+    const memory = undo.use(MachineMemory.create(window, config.memory));
+    const cpuid = kvm.supportedCpuid();
+    const windows = pciWindows(memory.guest, physicalBits(cpuid));
+    const rsdp = writeAcpi(memory.guest, { cpus: config.cpus, pciWindows: windows });
+    const entry = load(host, memory, plan, rsdp);
+
+    const vm = undo.use(kvm.createVm());
+    const vcpus = createVcpus(host, vm, memory, entry, config.cpus);
+    for (const vcpu of vcpus) undo.use(vcpu);
+
+    const arena = new StateArena(new SharedState(new SharedArrayBuffer(STATE_SIZE)));
+    const { state } = arena;
+    const attention = undo.use(EventFd.create());
+    const consoleWake = undo.use(EventFd.create());
+    const platform: PlatformDescription = { legacy: createLegacy(arena, consoleWake.fd.share()) };
+    const threads = vcpus.map((vcpu) => {
+      const control = VcpuControl.allocate(arena);
+      return VcpuThread.start(vcpu, new VcpuControl(state, control), {
+        state: state.buffer,
+        window: window.token,
+        vm: vm.share(),
+        control,
+        platform,
+        attention: attention.fd.share(),
+      });
+    });
+    undo.defer(() => threads.forEach((thread) => thread.terminate()));
+    // The control thread's own view of the devices, by which it raises interrupts and drains the console.
+    const events = { raise() {}, stopping: false };
+    const devices = attachPlatform(platform, new PortBus(), new MmioBus(), {
+      state,
+      interrupts: vm,
+      events,
+    });
+    const serial = new SerialPort(devices.serial, consoleWake);
+
+    const machine = new Machine(undo.move(), threads, attention, serial, devices);
+    machine.#owned.defer(reactor.add(attention.fd, () => machine.#onAttention()));
+    return machine;
+  }
+
+  /** Lets the vCPUs run; resolves when the machine has ended and no vCPU is in the guest any more. */
+  run(): Promise<MachineEnd> {
+    for (const thread of this.#threads) thread.run();
+    return this.#ended.promise;
+  }
+
+  /** Takes all vCPUs out of the guest for good; {@linkcode run} then resolves. */
+  quit(): void {
+    for (const thread of this.#threads) thread.quit();
+  }
+
+  /** Exits of all vCPUs so far, by KVM exit reason. */
+  exits(): Record<number, number> {
+    const sum: Record<number, number> = {};
+    for (const { control } of this.#threads) {
+      for (const [reason, count] of Object.entries(control.exits())) {
+        sum[Number(reason)] = (sum[Number(reason)] ?? 0) + count;
+      }
+    }
+    return sum;
+  }
+
+  /** A vCPU's thread ended: the others follow, and when all are gone the machine has ended. */
+  #onAttention(): void {
+    this.#attention.drain();
+    this.quit();
+    if (!this.#threads.every((thread) => thread.gone)) return;
+    const error = this.#threads.find((thread) => thread.error !== undefined)?.error;
+    if (error !== undefined) {
+      this.#ended.reject(error);
+      return;
+    }
+    const first = this.#threads.find(({ control }) => control.outcome !== Outcome.None)?.control;
+    this.#ended.resolve(
+      first === undefined ? { kind: "quit" } : describeOutcome(first.outcome, first.outcomeDetail),
+    );
+  }
+
+  [Symbol.dispose](): void {
+    this.#owned[Symbol.dispose]();
+  }
+}
+
+function load({ window }: Host, memory: MachineMemory, plan: BootPlan, rsdp: number): Entry {
+  using kernel = openBootFile(plan.kernel, window);
+  using initrd = plan.initrd === undefined
+    ? undefined
+    : openBootFile(plan.initrd, window, "initrd");
+  return loadKernel(memory.guest, kernel, { cmdline: plan.cmdline, initrd, rsdp });
+}
+
+/** Gives a VM its memory, interrupt controllers and vCPUs, in the order that KVM asks for. */
+function createVcpus(
+  { kvm, window }: Host,
+  vm: Vm,
+  memory: MachineMemory,
+  entry: Entry,
+  cpus: number,
+): Vcpu[] {
+  vm.setTssAddress(TSS_ADDRESS);
+  vm.setIdentityMapAddress(IDENTITY_MAP_ADDRESS);
+  for (const [slot, { guestAddress, size, windowOffset }] of memory.regions.entries()) {
+    vm.setMemoryRegion({ slot, guestAddress, size, userAddress: window.base + windowOffset });
+  }
+  vm.createIrqchip();
+  vm.createPit();
+  const supported = kvm.supportedCpuid();
+  const msrIndices = kvm.msrIndices();
+  const tscDeadline = kvm.checkExtension(Capability.TscDeadlineTimer) > 0;
+  return Array.from({ length: cpus }, (_, id) => {
+    const vcpu = vm.createVcpu(id, window);
+    resetVcpu(vcpu, { cpuid: vcpuCpuid(supported, { id, cpus, tscDeadline }), msrIndices });
+    if (id === 0) applyEntry(vcpu, entry);
+    return vcpu;
+  });
+}

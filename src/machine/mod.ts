@@ -1,0 +1,7 @@
+/** From a VM's configuration to a running machine: assembly, worker supervision, lifecycle. */
+
+export type { BootPlan } from "./boot_plan.ts";
+export { Log, type LogLevel, type LogOptions } from "./log.ts";
+export { MachineError, type RunOutcome } from "./outcome.ts";
+export { type RunOptions, runVm } from "./run_vm.ts";
+export { type ServedDevice, serveDevice, type ServeOptions } from "./serve_device.ts";

@@ -1,0 +1,33 @@
+const MARK = "Kernel panic - not syncing: ";
+const LONGEST = 400;
+
+/**
+ * Finds a kernel panic in what a guest writes to its boot console. Stock kernels have no better way to say so: with
+ * `panic=-1` a panic looks like any other reset. A guest that lies here only spoils its own exit status.
+ */
+export class PanicWatch {
+  readonly #decoder = new TextDecoder("latin1");
+  #tail = "";
+  #reason: string | undefined;
+
+  /** The panic's own words, if there was one. */
+  get reason(): string | undefined {
+    return this.#reason;
+  }
+
+  /** Takes a piece of console output. */
+  see(output: Uint8Array): void {
+    if (this.#reason !== undefined && this.#tail === "") return;
+    this.#tail += this.#decoder.decode(output);
+    const start = this.#tail.indexOf(MARK);
+    if (start < 0) {
+      this.#tail = this.#tail.slice(-MARK.length);
+      return;
+    }
+    const message = this.#tail.slice(start + MARK.length, start + MARK.length + LONGEST);
+    const end = message.search(/[\r\n]/);
+    this.#reason = end < 0 ? message : message.slice(0, end);
+    // A whole line was seen: nothing more to wait for.
+    this.#tail = end < 0 ? this.#tail.slice(start) : "";
+  }
+}

@@ -1,0 +1,110 @@
+import {
+  connectUnix,
+  Fd,
+  ignoreInspectorSignal,
+  listenUnix,
+  openFile,
+  OsError,
+  Reactor,
+} from "../os/mod.ts";
+import { type Child, Starter } from "../sandbox/mod.ts";
+import { openDisk } from "./disk_image.ts";
+import type { Log } from "./log.ts";
+import { MachineError } from "./outcome.ts";
+import { startWorker, type WorkerConnection, type WorkerDevice } from "./worker.ts";
+
+/** A device that runs by itself, for a frontend that is not ours. */
+export type ServedDevice =
+  | {
+    readonly kind: "blk";
+    readonly path: string;
+    readonly readonly: boolean;
+    readonly cache: "auto" | "none";
+    readonly queues: number;
+    readonly serial?: string;
+  }
+  | { readonly kind: "rng" }
+  | { readonly kind: "console"; readonly to: string };
+
+/** What to serve, and where its frontend is found: a path to listen at, or an inherited socket. */
+export interface ServeOptions {
+  readonly log: Log;
+  readonly device: ServedDevice;
+  readonly connection: { readonly socket?: string; readonly fd?: number };
+}
+
+/**
+ * Serves one device from its sandboxed worker until its frontend hangs up (`fd`), or for ever (`socket`).
+ *
+ * @throws {MachineError} when it cannot be set up, or the worker ends with an error
+ */
+export async function serveDevice({ log, device, connection }: ServeOptions): Promise<void> {
+  ignoreInspectorSignal();
+  using reactor = new Reactor();
+  using starter = Starter.spawn(reactor);
+  using owned = new DisposableStack();
+  const where = openConnection(connection, owned);
+  const child = await startWorker(starter, openDevice(device, owned), where);
+  // From here on only the worker holds what it serves.
+  owned[Symbol.dispose]();
+  if (connection.socket !== undefined) log.info(`${device.kind}: listens at ${connection.socket}`);
+  await endOf(child, device.kind);
+}
+
+function openConnection(
+  { socket, fd }: ServeOptions["connection"],
+  owned: DisposableStack,
+): WorkerConnection {
+  if (fd !== undefined) return { connected: owned.use(Fd.inherited(fd)) };
+  if (socket === undefined) {
+    throw new MachineError("usage", "Where is the frontend? Give --socket PATH or --fd N.");
+  }
+  removeStaleSocket(socket);
+  try {
+    return { listening: owned.use(listenUnix(socket)) };
+  } catch (error) {
+    if (!(error instanceof OsError)) throw error;
+    throw new MachineError("usage", `Cannot listen at ${socket}: ${error.message}`);
+  }
+}
+
+/** Removes a socket that a killed process left behind; one that somebody listens at, and anything else, stays. */
+function removeStaleSocket(path: string): void {
+  try {
+    using _listener = connectUnix(path);
+  } catch (error) {
+    if (error instanceof OsError && error.code === "ECONNREFUSED") Deno.removeSync(path);
+  }
+}
+
+function openLog(path: string): Fd {
+  try {
+    return openFile(path, { writeOnly: true, create: true, append: true });
+  } catch (error) {
+    if (!(error instanceof OsError)) throw error;
+    throw new MachineError("usage", `Cannot open the console's file ${path}: ${error.message}`);
+  }
+}
+
+function openDevice(device: ServedDevice, owned: DisposableStack): WorkerDevice {
+  switch (device.kind) {
+    case "blk":
+      return { ...device, disk: owned.use(openDisk(device).fd) };
+    case "rng":
+      return device;
+    case "console":
+      return {
+        kind: "console",
+        output: owned.use(Fd.inherited(1)),
+        input: owned.use(Fd.inherited(0)),
+      };
+  }
+}
+
+/** Waits for a worker's end; its own messages are on standard error already. */
+async function endOf(child: Child, kind: string): Promise<void> {
+  const end = await child.exited;
+  if ("status" in end && end.status === 0) return;
+  const how = "status" in end ? `status ${end.status}` : `signal ${end.signal}`;
+  throw new MachineError("internal", `The ${kind} worker ended with ${how}.`);
+}

@@ -1,0 +1,37 @@
+/**
+ * The entry of a vCPU's thread, a Web Worker: builds its own device objects over the machine's shared state and runs
+ * the vCPU until the machine ends.
+ */
+
+import { MmioBus, PortBus, SharedState } from "../bus/mod.ts";
+import { Vcpu, Vm } from "../kvm/mod.ts";
+import { EventFd, Fd, threadId, Window } from "../os/mod.ts";
+import { attachPlatform } from "./attach_platform.ts";
+import { eventsOf } from "./control_events.ts";
+import { runVcpu } from "./run_loop.ts";
+import type { ThreadStart } from "./thread_start.ts";
+import { ThreadState, VcpuControl } from "./vcpu_control.ts";
+
+addEventListener("message", (event) => runThread((event as MessageEvent<ThreadStart>).data));
+
+function runThread(start: ThreadStart): void {
+  globalThis.spectrumPayload = start.payload;
+  const state = new SharedState(start.state);
+  const control = new VcpuControl(state, start.control);
+  const attention = EventFd.borrow(Fd.borrow(start.attention));
+  try {
+    control.threadId = threadId();
+    const window = Window.join(start.window);
+    const vm = Vm.borrow(start.vm);
+    const ports = new PortBus();
+    const mmio = new MmioBus();
+    const context = { state, interrupts: vm, events: eventsOf(control) };
+    attachPlatform(start.platform, ports, mmio, context);
+    runVcpu({ vcpu: Vcpu.borrow(start.vcpu, window), control, ports, mmio, window });
+  } finally {
+    // An error goes on to the control thread as the worker's error event.
+    control.state = ThreadState.Gone;
+    attention.signal();
+    close();
+  }
+}

@@ -1,0 +1,17 @@
+import type { SharedVcpu } from "../kvm/mod.ts";
+import type { Payload, SharedFd, WindowToken } from "../os/mod.ts";
+import type { PlatformDescription } from "./attach_platform.ts";
+
+/** All that a vCPU's thread is told, once: plain data and tokens of this process. */
+export interface ThreadStart {
+  readonly payload: Payload;
+  readonly state: SharedArrayBuffer;
+  readonly window: WindowToken;
+  readonly vm: SharedFd;
+  readonly vcpu: SharedVcpu;
+  /** Offset of the vCPU's {@linkcode VcpuControl} in the state. */
+  readonly control: number;
+  readonly platform: PlatformDescription;
+  /** Signalled when the thread ends. */
+  readonly attention: SharedFd;
+}

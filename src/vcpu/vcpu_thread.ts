@@ -1,0 +1,77 @@
+import { kickThread, payload } from "../os/mod.ts";
+import type { Vcpu } from "../kvm/mod.ts";
+import type { ThreadStart } from "./thread_start.ts";
+import { Command, ThreadState, type VcpuControl } from "./vcpu_control.ts";
+
+/** The control thread's handle on the thread of one vCPU. */
+export class VcpuThread {
+  readonly #worker: Worker;
+  readonly #vcpu: Vcpu;
+  /** The words that thread and control thread share. */
+  readonly control: VcpuControl;
+  /** What the thread died of, if it was an error of ours. */
+  error: Error | undefined;
+
+  private constructor(worker: Worker, vcpu: Vcpu, control: VcpuControl) {
+    this.#worker = worker;
+    this.#vcpu = vcpu;
+    this.control = control;
+  }
+
+  /** Starts the thread, parked. */
+  static start(
+    vcpu: Vcpu,
+    control: VcpuControl,
+    start: Omit<ThreadStart, "payload" | "vcpu">,
+  ): VcpuThread {
+    const worker = new Worker(threadUrl(), { type: "module", name: `vcpu${vcpu.id}` });
+    const thread = new VcpuThread(worker, vcpu, control);
+    worker.onerror = (event) => {
+      event.preventDefault();
+      thread.error = new Error(`vCPU ${vcpu.id}: ${event.message}`);
+      control.state = ThreadState.Gone;
+    };
+    const { shim, starter, vcpu: bundle, init, device, selfContained } = payload();
+    const message: ThreadStart = {
+      ...start,
+      payload: { shim, starter, vcpu: bundle, init, device: [...device], selfContained },
+      vcpu: vcpu.share(),
+    };
+    worker.postMessage(message);
+    return thread;
+  }
+
+  /** Lets the vCPU run. */
+  run(): void {
+    this.control.command = Command.Run;
+  }
+
+  /** Tells the thread to end and takes it out of the guest; it is gone a moment later. */
+  quit(): void {
+    this.control.command = Command.Quit;
+    this.#kick();
+  }
+
+  get gone(): boolean {
+    return this.control.state === ThreadState.Gone;
+  }
+
+  #kick(): void {
+    // A kick that comes just before KVM_RUN would be lost; with this KVM_RUN returns at once.
+    this.#vcpu.run.immediateExit = true;
+    const { state, threadId } = this.control;
+    if (threadId !== 0 && state !== ThreadState.Gone) kickThread(threadId);
+  }
+
+  /** Ends the worker, whatever it does. Only after it is {@linkcode gone}. */
+  terminate(): void {
+    this.#worker.terminate();
+  }
+}
+
+/** The thread's bundle as a `data:` URL: a file would need a permission to read it, and in one executable there is none. */
+function threadUrl(): string {
+  const { vcpu } = payload();
+  if (vcpu.startsWith("data:")) return vcpu;
+  return `data:text/javascript;charset=utf-8,${encodeURIComponent(Deno.readTextFileSync(vcpu))}`;
+}
