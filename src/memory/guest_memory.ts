@@ -62,6 +62,17 @@ export class GuestMemory {
     return -1;
   }
 
+  /** How many bytes there are from an address to the end of its region; 0 when it is in none. */
+  reach(guestAddress: number): number {
+    const table = this.#table;
+    for (let i = 0; i < table.length; i += STRIDE) {
+      if (guestAddress >= table[i] && guestAddress < table[i + 1]) {
+        return table[i + 1] - guestAddress;
+      }
+    }
+    return 0;
+  }
+
   /**
    * The bytes of a range, in place.
    *

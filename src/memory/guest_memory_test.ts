@@ -40,6 +40,11 @@ Deno.test("regions that touch are still two", () => {
   ]);
   assert.equal(memory.translate(PAGE - 4, 8), -1);
   assert.equal(memory.translate(PAGE, 8), 8 * PAGE);
+  assert.deepEqual([memory.reach(PAGE - 4), memory.reach(PAGE), memory.reach(2 * PAGE)], [
+    4,
+    PAGE,
+    0,
+  ]);
 });
 
 Deno.test("translation agrees with a byte-by-byte map", () => {

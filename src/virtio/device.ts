@@ -1,0 +1,44 @@
+import type { Fd } from "../os/mod.ts";
+import type { Virtqueue } from "./virtqueue.ts";
+
+/** Something besides its queues that a device waits for. */
+export interface DeviceSource {
+  readonly fd: Fd;
+  /** The descriptor is readable. Afterwards every running queue is processed. */
+  ready(): void;
+}
+
+/**
+ * A device as its author writes it. The transport owns negotiation, memory and queues; the device
+ * takes chains from queues and completes them. All calls come from one thread, one at a time.
+ */
+export interface VirtioDevice {
+  /** One of {@link DeviceId}. */
+  readonly id: number;
+  /** Feature bits of this kind of device; those of the ring are the transport's. */
+  readonly features: bigint;
+  readonly queueCount: number;
+  /** The config space as the driver reads it now. */
+  readonly config: Uint8Array;
+  /** What else to wait for. */
+  readonly sources?: readonly DeviceSource[];
+
+  /** The driver accepted these features. Comes before the first chain, and again after a reset. */
+  start?(features: bigint): void;
+
+  /** Bytes that the driver wrote into the config space, which lie wholly inside. False refuses them. */
+  writeConfig?(offset: number, bytes: Uint8Array): boolean;
+
+  /**
+   * Takes chains from a queue until {@link Virtqueue.next} answers false, and completes each, now or
+   * later. It may leave chains there when it cannot use them yet: it is called again after each
+   * event of one of its sources.
+   */
+  process(queue: Virtqueue): void;
+
+  /** Completes or puts back everything it has taken, waiting for it: memory or a queue is about to go. */
+  settle?(): void;
+
+  /** The driver reset the device. */
+  reset?(): void;
+}

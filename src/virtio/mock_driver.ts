@@ -1,0 +1,191 @@
+/** For tests: the driver side of a split virtqueue, in plain memory, able to lie about everything. */
+
+import { GuestMemory } from "../memory/mod.ts";
+import { Desc, DescFlag, ringBytes } from "./ring_layout.ts";
+import { Virtqueue, type VirtqueueOptions } from "./virtqueue.ts";
+
+const PAGE = 4096;
+/** Window offset of guest address 0, so that mixing up the two shows. */
+const BASE = PAGE;
+
+/** A buffer of a request: bytes that the device reads, or how many it may write. */
+export type MockBuffer = Uint8Array | number;
+
+/** A descriptor as it is written to memory. */
+export interface MockDescriptor {
+  readonly address: number;
+  readonly length: number;
+  readonly flags: number;
+  readonly next: number;
+}
+
+/** A request as the driver sees it: its head, and the guest address of each buffer. */
+export interface MockRequest {
+  readonly head: number;
+  readonly addresses: number[];
+}
+
+export class MockDriver {
+  readonly memory: GuestMemory;
+  readonly view: DataView;
+  readonly bytes: Uint8Array;
+  readonly desc: number;
+  readonly avail: number;
+  readonly used: number;
+  /** Where buffers may be put, in guest addresses. */
+  readonly heap: number;
+  /** Chains that the device has signalled. */
+  signals = 0;
+  #heapNext: number;
+  #availIndex: number;
+  #usedSeen: number;
+  #freeDescriptors: number[];
+
+  constructor(readonly size: number, options: { memoryBytes?: number; start?: number } = {}) {
+    const { memoryBytes = 2 ** 20, start = 0 } = options;
+    const buffer = new ArrayBuffer(BASE + memoryBytes + PAGE);
+    this.view = new DataView(buffer);
+    this.bytes = new Uint8Array(buffer, BASE, memoryBytes);
+    const region = { guestAddress: 0, size: memoryBytes, windowOffset: BASE };
+    this.memory = new GuestMemory({ buffer, view: this.view }, [region]);
+    const parts = ringBytes(size);
+    const align = (n: number) => Math.ceil(n / 16) * 16;
+    this.desc = 16;
+    this.avail = align(this.desc + parts.desc);
+    this.used = align(this.avail + parts.avail);
+    this.heap = this.#heapNext = align(this.used + parts.used);
+    this.#availIndex = this.#usedSeen = start;
+    this.view.setUint16(BASE + this.avail + 2, start, true);
+    this.view.setUint16(BASE + this.used + 2, start, true);
+    this.#freeDescriptors = Array.from({ length: size }, (_, i) => size - 1 - i);
+  }
+
+  /** The device's end of this queue. */
+  queue(options: Partial<VirtqueueOptions> = {}): Virtqueue {
+    return new Virtqueue({
+      index: 0,
+      memory: this.memory,
+      rings: {
+        size: this.size,
+        desc: BASE + this.desc,
+        avail: BASE + this.avail,
+        used: BASE + this.used,
+      },
+      eventIndex: true,
+      indirect: true,
+      base: this.#availIndex,
+      signal: () => this.signals++,
+      ...options,
+    });
+  }
+
+  /** Guest address of fresh memory with these bytes in it, or of so many zeroes. */
+  place(buffer: MockBuffer): number {
+    const length = typeof buffer === "number" ? buffer : buffer.length;
+    const at = this.#heapNext;
+    this.#heapNext += Math.max(16, Math.ceil(length / 16) * 16);
+    if (this.#heapNext > this.bytes.length) {
+      throw new RangeError("The mock driver's memory is full");
+    }
+    if (typeof buffer !== "number") this.bytes.set(buffer, at);
+    return at;
+  }
+
+  writeDescriptor(at: number, { address, length, flags, next }: MockDescriptor): void {
+    this.view.setBigUint64(BASE + at, BigInt(address), true);
+    this.view.setUint32(BASE + at + Desc.length, length, true);
+    this.view.setUint16(BASE + at + Desc.flags, flags, true);
+    this.view.setUint16(BASE + at + Desc.flags + 2, next, true);
+  }
+
+  /** Makes a request available: a chain in the queue's own table, or one indirect descriptor. */
+  add(buffers: readonly MockBuffer[], options: { indirect?: boolean } = {}): MockRequest {
+    const addresses = buffers.map((buffer) => this.place(buffer));
+    const indirect = options.indirect === true;
+    const indices = indirect ? buffers.map((_, i) => i) : buffers.map(() => this.#take());
+    const table = indirect ? this.place(buffers.length * Desc.size) : this.desc;
+    buffers.forEach((buffer, i) => {
+      const writable = typeof buffer === "number";
+      const last = i === buffers.length - 1;
+      this.writeDescriptor(table + indices[i] * Desc.size, {
+        address: addresses[i],
+        length: writable ? buffer : buffer.length,
+        flags: (writable ? DescFlag.Write : 0) | (last ? 0 : DescFlag.Next),
+        next: last ? 0 : indices[i + 1],
+      });
+    });
+    let head = indices[0];
+    if (indirect) {
+      head = this.#take();
+      this.writeDescriptor(this.desc + head * Desc.size, {
+        address: table,
+        length: buffers.length * Desc.size,
+        flags: DescFlag.Indirect,
+        next: 0,
+      });
+    }
+    this.makeAvailable(head);
+    return { head, addresses };
+  }
+
+  /** Writes the next entry of the available ring. */
+  makeAvailable(head: number): void {
+    const slot = this.#availIndex % this.size;
+    this.view.setUint16(BASE + this.avail + 4 + 2 * slot, head, true);
+    this.setAvailableIndex(this.#availIndex + 1);
+  }
+
+  setAvailableIndex(index: number): void {
+    this.#availIndex = index & 0xffff;
+    this.view.setUint16(BASE + this.avail + 2, this.#availIndex, true);
+  }
+
+  set availableFlags(value: number) {
+    this.view.setUint16(BASE + this.avail, value, true);
+  }
+
+  set usedEvent(value: number) {
+    this.view.setUint16(BASE + this.avail + 4 + 2 * this.size, value & 0xffff, true);
+  }
+
+  get availableEvent(): number {
+    return this.view.getUint16(BASE + this.used + 4 + 8 * this.size, true);
+  }
+
+  get usedFlags(): number {
+    return this.view.getUint16(BASE + this.used, true);
+  }
+
+  get usedIndex(): number {
+    return this.view.getUint16(BASE + this.used + 2, true);
+  }
+
+  /** What the device has completed since the last call. Descriptors become free again. */
+  takeUsed(): { head: number; written: number }[] {
+    const taken: { head: number; written: number }[] = [];
+    while (this.#usedSeen !== this.usedIndex) {
+      const at = BASE + this.used + 4 + 8 * (this.#usedSeen % this.size);
+      const head = this.view.getUint32(at, true);
+      taken.push({ head, written: this.view.getUint32(at + 4, true) });
+      this.#usedSeen = (this.#usedSeen + 1) & 0xffff;
+      this.#release(head);
+    }
+    return taken;
+  }
+
+  #take(): number {
+    const index = this.#freeDescriptors.pop();
+    if (index === undefined) throw new RangeError("The mock driver has no free descriptor");
+    return index;
+  }
+
+  #release(head: number): void {
+    for (let index = head, left = this.size; left > 0; left--) {
+      this.#freeDescriptors.push(index);
+      const at = BASE + this.desc + index * Desc.size + Desc.flags;
+      const flags = this.view.getUint16(at, true);
+      if ((flags & DescFlag.Next) === 0 || (flags & DescFlag.Indirect) !== 0) return;
+      index = this.view.getUint16(at + 2, true);
+    }
+  }
+}

@@ -1,0 +1,22 @@
+/** The virtio 1.2 specification as code: ids, features, the device side of virtqueues, config layouts. */
+
+export {
+  BlkConfig,
+  BlkDiscardSegment,
+  BlkFeature,
+  BlkRequestHeader,
+  BlkRequestType,
+  BlkStatus,
+  SECTOR_SIZE,
+  SERIAL_SIZE,
+  WRITE_ZEROES_UNMAP,
+} from "./blk.ts";
+export { ConsoleConfig, ConsoleFeature } from "./console.ts";
+export { DescriptorChain } from "./descriptor_chain.ts";
+export type { DeviceSource, VirtioDevice } from "./device.ts";
+export { DeviceId } from "./device_id.ts";
+export { Feature, featureNames } from "./feature.ts";
+export { MAX_QUEUE_SIZE, ringBytes, type RingPlacement } from "./ring_layout.ts";
+export { DeviceStatus } from "./status.ts";
+export { type QueueFault, queueFaultText } from "./queue_fault.ts";
+export { type CompletionLog, Virtqueue, type VirtqueueOptions } from "./virtqueue.ts";

@@ -1,0 +1,216 @@
+import type { GuestMemory } from "../memory/mod.ts";
+import type { DescriptorChain } from "./descriptor_chain.ts";
+import type { QueueFault } from "./queue_fault.ts";
+import {
+  Avail,
+  AVAIL_NO_INTERRUPT,
+  ringBytes,
+  type RingPlacement,
+  Used,
+  USED_NO_NOTIFY,
+} from "./ring_layout.ts";
+import { walkChain } from "./walk_chain.ts";
+
+/** Where a transport notes what a device is working on, so that a successor can go on. */
+export interface CompletionLog {
+  /** The chain was taken from the available ring. */
+  taken(head: number): void;
+  /** It was not worked on and is available again. */
+  putBack(head: number): void;
+  /** It is about to appear in the used ring. */
+  completing(head: number): void;
+  /** It is in the used ring, whose index is now this. */
+  completed(head: number, usedIndex: number): void;
+}
+
+/** How a virtqueue is set up. */
+export interface VirtqueueOptions {
+  readonly index: number;
+  readonly memory: GuestMemory;
+  readonly rings: RingPlacement;
+  /** VIRTIO_F_EVENT_IDX is negotiated. */
+  readonly eventIndex: boolean;
+  /** VIRTIO_F_INDIRECT_DESC is negotiated. */
+  readonly indirect: boolean;
+  /** Index in the available ring to go on at. */
+  readonly base: number;
+  /** Tells the driver that there is something in the used ring. */
+  readonly signal: () => void;
+  readonly log?: CompletionLog;
+  /** Chains that a predecessor took and did not complete, in the order to do them again. */
+  readonly resubmit?: readonly number[];
+}
+
+/** A device takes at most so many chains before others have their turn. */
+const CHAINS_PER_ROUND = 256;
+
+/**
+ * The device side of a split virtqueue (virtio 1.2 §2.7). Nothing that a driver writes makes it
+ * throw: a driver that breaks the queue is found out once ({@link fault}), and from then on the
+ * queue is empty. No call allocates.
+ *
+ * Both sides poll before they sleep and the indices go both ways, so two orders matter that x86 does not
+ * keep by itself (a store, then a load of another address): publish the used index before reading
+ * used_event, publish avail_event before looking at the available index again. Those stores are
+ * Atomics, which are full fences; the other orders (ring entry before index) hold on x86.
+ */
+export class Virtqueue {
+  readonly index: number;
+  readonly size: number;
+  readonly #options: VirtqueueOptions;
+  readonly #memory: GuestMemory;
+  readonly #desc: number;
+  readonly #avail: Uint16Array;
+  readonly #used: Uint16Array;
+  readonly #usedRing: Uint32Array;
+  readonly #mask: number;
+  readonly #eventIndex: boolean;
+  readonly #indirect: boolean;
+  readonly #log: CompletionLog | undefined;
+  readonly #resubmit: number[];
+  #fault: QueueFault | undefined;
+  /** The next entry of the available ring to take. */
+  #next: number;
+  /** The available index when we looked last. */
+  #seen: number;
+  #usedIndex: number;
+  /** The used index when we last thought about signalling; -1: never. */
+  #signalled = -1;
+  #budget = CHAINS_PER_ROUND;
+  #isResubmitted = false;
+
+  /** @param options rings lie in the window and are aligned as {@link RingPlacement} says */
+  constructor(options: VirtqueueOptions) {
+    const { rings, memory } = options;
+    const { size } = rings;
+    const buffer = memory.view.buffer;
+    const bytes = ringBytes(size);
+    this.#options = options;
+    this.index = options.index;
+    this.size = size;
+    this.#memory = memory;
+    this.#desc = rings.desc;
+    this.#avail = new Uint16Array(buffer, rings.avail, bytes.avail / 2);
+    this.#used = new Uint16Array(buffer, rings.used, bytes.used / 2);
+    this.#usedRing = new Uint32Array(buffer, rings.used + Used.ringByte, 2 * size);
+    this.#mask = size - 1;
+    this.#eventIndex = options.eventIndex;
+    this.#indirect = options.indirect;
+    this.#log = options.log;
+    this.#resubmit = [...options.resubmit ?? []].reverse();
+    this.#next = this.#seen = options.base & 0xffff;
+    this.#usedIndex = Atomics.load(this.#used, Used.index);
+  }
+
+  /** How the driver broke the queue, if it did. */
+  get fault(): QueueFault | undefined {
+    return this.#fault;
+  }
+
+  /** Index in the available ring at which a successor goes on. */
+  get base(): number {
+    return this.#next;
+  }
+
+  /** Takes the next chain into `chain`. False when there is none, it is others' turn, or the queue is broken. */
+  next(chain: DescriptorChain): boolean {
+    if (this.#fault !== undefined || this.#budget === 0) return false;
+    const resubmitted = this.#resubmit.length > 0;
+    let head: number;
+    if (resubmitted) {
+      head = this.#resubmit[this.#resubmit.length - 1];
+    } else {
+      if (this.#next === this.#seen && !this.#look()) return false;
+      head = this.#avail[Avail.ring + (this.#next & this.#mask)];
+    }
+    const fault = walkChain(this.#memory, this.#desc, this.size, head, this.#indirect, chain);
+    if (fault !== undefined) {
+      this.break(fault);
+      return false;
+    }
+    if (resubmitted) this.#resubmit.pop();
+    else this.#next = (this.#next + 1) & 0xffff;
+    this.#isResubmitted = resubmitted;
+    chain.head = head;
+    this.#budget--;
+    if (this.#log !== undefined) this.#log.taken(head);
+    return true;
+  }
+
+  /** Makes the chain that was taken last available again, untouched. */
+  putBack(chain: DescriptorChain): void {
+    if (this.#log !== undefined) this.#log.putBack(chain.head);
+    if (this.#isResubmitted) this.#resubmit.push(chain.head);
+    else this.#next = (this.#next - 1) & 0xffff;
+  }
+
+  /**
+   * Gives a chain back to the driver: the one place where what a device wrote becomes the driver's.
+   * The driver is told at the end of the round.
+   *
+   * @param written bytes from the beginning of the writable pieces on
+   */
+  complete(chain: DescriptorChain, written: number): void {
+    const { head } = chain;
+    const at = (this.#usedIndex & this.#mask) * 2;
+    this.#usedRing[at] = head;
+    this.#usedRing[at + 1] = written;
+    const usedIndex = this.#usedIndex = (this.#usedIndex + 1) & 0xffff;
+    if (this.#log !== undefined) this.#log.completing(head);
+    Atomics.store(this.#used, Used.index, usedIndex);
+    if (this.#log !== undefined) this.#log.completed(head, usedIndex);
+  }
+
+  /** Marks the queue as broken by its driver; the first fault counts. */
+  break(fault: QueueFault): void {
+    this.#fault ??= fault;
+  }
+
+  /** For the transport, before the device processes the queue: kicks are not needed for now. */
+  beginRound(): void {
+    this.#budget = CHAINS_PER_ROUND;
+    if (!this.#eventIndex) this.#used[Used.flags] = USED_NO_NOTIFY;
+  }
+
+  /**
+   * For the transport, when the device is done for now: signals if the driver wants that, and asks
+   * for a kick.
+   *
+   * @returns true when there is more to do already, and no kick will come for it
+   */
+  endRound(): boolean {
+    this.notify();
+    if (this.#fault !== undefined) return false;
+    if (this.#budget === 0) return true;
+    if (this.#eventIndex) Atomics.store(this.#used, this.#used.length - 1, this.#seen);
+    else Atomics.store(this.#used, Used.flags, 0);
+    return Atomics.load(this.#avail, Avail.index) !== this.#seen;
+  }
+
+  /** Signals when something was completed since the last time and the driver wants to know. */
+  notify(): void {
+    const old = this.#signalled;
+    const now = this.#usedIndex;
+    if (old === now) return;
+    this.#signalled = now;
+    if (old < 0 || this.#wantsSignal(old, now)) this.#options.signal();
+  }
+
+  #wantsSignal(old: number, now: number): boolean {
+    if (!this.#eventIndex) return (this.#avail[Avail.flags] & AVAIL_NO_INTERRUPT) === 0;
+    // §2.7.7.1: used_event, behind the ring, was passed on the way from old to now.
+    const event = this.#avail[this.#avail.length - 1];
+    return ((now - event - 1) & 0xffff) < ((now - old) & 0xffff);
+  }
+
+  #look(): boolean {
+    const seen = Atomics.load(this.#avail, Avail.index);
+    const count = (seen - this.#next) & 0xffff;
+    if (count > this.size) {
+      this.break("available-index");
+      return false;
+    }
+    this.#seen = seen;
+    return count > 0;
+  }
+}
