@@ -1,0 +1,6 @@
+import type { Bench } from "./measurement.ts";
+
+/** The benchmarks by name. Loaded when asked for, since each brings half the program along. */
+export const benches: Readonly<Record<string, () => Promise<Bench>>> = {
+  blk: async () => (await import("./blk.ts")).blk,
+};
