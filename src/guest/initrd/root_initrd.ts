@@ -1,0 +1,70 @@
+import { createHash } from "node:crypto";
+import { join } from "node:path";
+import { cpio } from "./cpio.ts";
+import { moduleEntries } from "./module_entries.ts";
+
+/** What it takes to reach a root disk, and to report a panic. */
+const NEEDED = ["virtio_pci", "virtio_blk", "ext4"];
+
+/** Taken along where the kernel has them: other file systems, and the devices that a system's own init may not load. */
+const WANTED = [
+  ...["erofs", "squashfs", "overlay", "btrfs", "xfs"],
+  ...["virtio_console", "virtio_rng", "pvpanic-mmio", "crc32c-intel"],
+];
+
+/** How many are kept in the cache folder. */
+const KEPT = 8;
+
+/**
+ * The small initial RAM disk that mounts a disk and runs its init (`src/guest/init/init.c`); which disk, and how, stands
+ * on the kernel's command line (`root=`, `ro`, `rootfstype=`…). Made once for a kernel and an init.
+ *
+ * @param options.modulesDir `…/lib/modules/VERSION` of the kernel
+ * @param options.init path of the init program, see `payload()`
+ * @returns the path of the initrd in the cache folder
+ * @throws {ModuleMissingError} when the kernel cannot have a virtio disk
+ */
+export async function rootInitrd(
+  options: { readonly cacheDir: string; readonly modulesDir: string; readonly init: string },
+): Promise<string> {
+  const init = await Deno.readFile(options.init);
+  const dep = await Deno.readFile(join(options.modulesDir, "modules.dep"));
+  const key = createHash("sha256")
+    .update(JSON.stringify([options.modulesDir, NEEDED, WANTED]))
+    .update(dep)
+    .update(init)
+    .digest("hex").slice(0, 16);
+  const directory = join(options.cacheDir, "initrds");
+  const path = join(directory, `root-${key}.cpio`);
+  try {
+    await Deno.utime(path, new Date(), new Date());
+    return path;
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+  const archive = cpio([
+    { kind: "file", path: "init", data: init, mode: 0o755 },
+    // The kernel opens it before /dev is mounted.
+    { kind: "character", path: "dev/console", major: 5, minor: 1 },
+    ...await moduleEntries(options.modulesDir, NEEDED, WANTED),
+  ]);
+  await Deno.mkdir(directory, { recursive: true });
+  // Renamed into place, so that nobody ever sees half of one.
+  const temporary = await Deno.makeTempFile({ dir: directory, prefix: ".root-" });
+  await Deno.writeFile(temporary, archive);
+  await Deno.chmod(temporary, 0o644);
+  await Deno.rename(temporary, path);
+  await removeOld(directory);
+  return path;
+}
+
+async function removeOld(directory: string): Promise<void> {
+  const initrds: { path: string; used: number }[] = [];
+  for await (const entry of Deno.readDir(directory)) {
+    if (!/^root-[0-9a-f]{16}\.cpio$/.test(entry.name)) continue;
+    const path = join(directory, entry.name);
+    initrds.push({ path, used: (await Deno.stat(path)).mtime?.getTime() ?? 0 });
+  }
+  initrds.sort((a, b) => b.used - a.used);
+  for (const { path } of initrds.slice(KEPT)) await Deno.remove(path);
+}
