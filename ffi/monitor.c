@@ -116,7 +116,7 @@ extern char **environ;
 
 // fork is not safe in a process with threads; between vfork and exec only system calls are made.
 // `program` is an open executable, or -1 and `path` names it. `socket` becomes descriptor 3; the
-// child keeps 0 to 2 and nothing else. Returns the process id.
+// child keeps 0 to 2 and nothing else, with all signals blocked. Returns the process id.
 EXPORT int sp_spawn_starter(int program, const char *path, int socket) {
   sigset_t all, before;
   sigfillset(&all);
@@ -137,9 +137,7 @@ EXPORT int sp_spawn_starter(int program, const char *path, int socket) {
       error = errno ? errno : ESRCH;
       _exit(127);
     }
-    sigset_t none;
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
+    // Signals stay blocked: Ctrl-C is for the monitor. The starter gives its children a clean mask.
     if (image >= 0) {
       syscall(SYS_execveat, 4, "", argv, envp, AT_EMPTY_PATH);
     } else {

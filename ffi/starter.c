@@ -103,13 +103,14 @@ static void enter_jail(void) {
 static void reset_signals(void) {
   struct sigaction action = {.sa_handler = SIG_DFL};
   for (int i = 1; i < NSIG; i++) sigaction(i, &action, NULL); // fails for those that nobody can set
-  // The runtime opens a debugger port at SIGUSR1. Until our code in it has its word (src/os/signals.ts),
-  // the signal is ignored.
+  // The runtime opens a debugger port at SIGUSR1, with a handler that it installs late. So the signal
+  // is blocked as well, in this and thus in every thread of the worker.
   action.sa_handler = SIG_IGN;
   if (sigaction(SIGUSR1, &action, NULL)) fail(JAIL);
-  sigset_t none;
-  sigemptyset(&none);
-  if (sigprocmask(SIG_SETMASK, &none, NULL)) fail(JAIL);
+  sigset_t blocked;
+  sigemptyset(&blocked);
+  sigaddset(&blocked, SIGUSR1);
+  if (sigprocmask(SIG_SETMASK, &blocked, NULL)) fail(JAIL);
 }
 
 static int has_target(const int *targets, uint32_t count, int target) {
