@@ -1,0 +1,20 @@
+import { workerFlags } from "../../src/os/mod.ts";
+
+/**
+ * The first line of a bundle in `build/`: tells `src/os/payload.ts` where the other parts are. It yields to
+ * a payload that is already set, as in the single executable, whose parts are elsewhere.
+ */
+export function banner(): string {
+  const part = (name: string) => `import.meta.dirname + "/${name}"`;
+  const fields = [
+    `shim: ${part("libspectrum.so")}`,
+    `starter: ${part("starter")}`,
+    `vcpu: ${part("vcpu.js")}`,
+    `init: ${part("init")}`,
+    `get device() { return [Deno.execPath(), "run", ...${JSON.stringify(workerFlags)}, ${
+      part("device.js")
+    }]; }`,
+    `selfContained: false`,
+  ];
+  return `globalThis.spectrumPayload ??= { ${fields.join(", ")} };\n`;
+}

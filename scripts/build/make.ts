@@ -1,0 +1,53 @@
+import { join } from "node:path";
+import { root } from "../root.ts";
+import { banner } from "./banner.ts";
+import type { BundleRecipe, CRecipe, Product } from "./products.ts";
+
+/** A product could not be made; the message ends with what the compiler said. */
+export class BuildError extends Error {
+  override readonly name = "BuildError";
+
+  constructor(readonly product: string, readonly output: string) {
+    super(`Cannot build ${product}:\n${output.trimEnd()}`);
+  }
+}
+
+/**
+ * Makes one product. It appears under its name only when it is complete, so that builds at the same time do
+ * no harm.
+ *
+ * @throws {BuildError}
+ */
+export async function make({ name, recipe }: Product, folder: string): Promise<void> {
+  const output = join(folder, `.${name}.${Deno.pid}`);
+  try {
+    if (recipe.kind === "c") await compile(name, recipe, output);
+    else await bundle(name, recipe, output);
+    await Deno.rename(output, join(folder, name));
+  } finally {
+    await Deno.remove(output).catch(() => {});
+  }
+}
+
+async function compile(name: string, { source, flags }: CRecipe, output: string): Promise<void> {
+  await execute(name, "gcc", [...flags, "-o", output, source]);
+}
+
+async function bundle(name: string, recipe: BundleRecipe, output: string): Promise<void> {
+  await execute(name, Deno.execPath(), ["bundle", "--quiet", "-o", output, recipe.entry]);
+  if (recipe.banner) await Deno.writeTextFile(output, banner() + await Deno.readTextFile(output));
+}
+
+async function execute(product: string, program: string, args: string[]): Promise<void> {
+  let result: Deno.CommandOutput;
+  try {
+    const command = new Deno.Command(program, { args, cwd: root, stdin: "null" });
+    result = await command.output();
+  } catch (error) {
+    throw new BuildError(product, `${program}: ${error instanceof Error ? error.message : error}`);
+  }
+  const text = new TextDecoder();
+  if (!result.success) {
+    throw new BuildError(product, text.decode(result.stdout) + text.decode(result.stderr));
+  }
+}

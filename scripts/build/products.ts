@@ -1,0 +1,73 @@
+/** Something that `deno task build` makes in `build/`. */
+export interface Product {
+  /** File name in `build/`. */
+  readonly name: string;
+  /** One line for those who wait. */
+  readonly what: string;
+  /** Files and folders it is made of, relative to the repository. */
+  readonly inputs: readonly string[];
+  readonly recipe: CRecipe | BundleRecipe;
+}
+
+/** Compiled with gcc. */
+export interface CRecipe {
+  readonly kind: "c";
+  readonly source: string;
+  readonly flags: readonly string[];
+}
+
+/** Bundled with `deno bundle`. */
+export interface BundleRecipe {
+  readonly kind: "bundle";
+  readonly entry: string;
+  /** Begins with the line that says where the other parts are; a thread is told by its parent instead. */
+  readonly banner: boolean;
+}
+
+const warnings = ["-O2", "-Wall", "-Wextra", "-Werror"];
+const program = [...warnings, "-static", "-s"];
+const script = ["src", "main.ts", "deno.json", "deno.lock"];
+
+/** Everything in `build/`. */
+export const products: readonly Product[] = [
+  {
+    name: "libspectrum.so",
+    what: "the native library",
+    inputs: ["ffi"],
+    recipe: {
+      kind: "c",
+      source: "ffi/shim.c",
+      flags: [...warnings, "-shared", "-fPIC", "-fvisibility=hidden"],
+    },
+  },
+  {
+    name: "starter",
+    what: "the starter of workers",
+    inputs: ["ffi"],
+    recipe: { kind: "c", source: "ffi/starter.c", flags: program },
+  },
+  {
+    name: "init",
+    what: "the guest's init",
+    inputs: ["src/guest/init"],
+    recipe: { kind: "c", source: "src/guest/init/init.c", flags: program },
+  },
+  {
+    name: "spectrum.js",
+    what: "command line and monitor",
+    inputs: script,
+    recipe: { kind: "bundle", entry: "main.ts", banner: true },
+  },
+  {
+    name: "device.js",
+    what: "device worker",
+    inputs: script,
+    recipe: { kind: "bundle", entry: "src/devices/main.ts", banner: true },
+  },
+  {
+    name: "vcpu.js",
+    what: "vCPU thread",
+    inputs: script,
+    recipe: { kind: "bundle", entry: "src/vcpu/thread.ts", banner: false },
+  },
+];
