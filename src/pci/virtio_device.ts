@@ -100,6 +100,8 @@ export class VirtioDevice {
     if ((added & Status.DriverOk) === 0) return;
     if ((r.status & Status.FeaturesOk) === 0) return this.breakDown(Fault.DriverOkTooEarly);
     r.status |= Status.DriverOk;
+    // Broken while it was set up: no backend is to see that, and only a reset helps.
+    if (r.status & Status.NeedsReset) return;
     r.phase = Phase.Activating;
     this.placeDoorbells();
     this.#attract(Attention.Activate);
