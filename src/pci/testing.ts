@@ -3,7 +3,7 @@ import type { AccessSize, DoorbellAddress, InterruptController } from "../bus/mo
 import { SharedState, StateArena } from "../bus/mod.ts";
 import type { GsiRoute } from "../kvm/mod.ts";
 import { Errno, EventFd, type Fd, OsError } from "../os/mod.ts";
-import { createPlatform, type PlatformControl } from "./create_platform.ts";
+import { createPlatform, type PlatformControl, type PlatformPlan } from "./create_platform.ts";
 import type { VirtioPlan } from "./create_virtio_pci.ts";
 
 /** Holds attachments as strictly as KVM does, and delivers when asked. */
@@ -72,24 +72,38 @@ const HIGH_WINDOW = { base: 2 ** 36, size: 2 ** 38 };
 const RAM = [{ guestAddress: 0, size: 0x1000_0000 }, { guestAddress: 2 ** 32, size: 0x1000_0000 }];
 const ECAM_BASE = 0xe000_0000;
 
+/** The plan of a machine with 512 MiB and these devices. */
+export const TEST_PLAN = (virtio: readonly VirtioPlan[]): PlatformPlan => ({
+  ram: RAM,
+  windows: { low: WINDOW, high: HIGH_WINDOW },
+  virtio,
+});
+
+/** Fresh state. */
+export function testState(): StateArena {
+  return new StateArena(new SharedState(new SharedArrayBuffer(0x10_0000)));
+}
+
 /** A platform with these devices over a fake VM. */
 export function testPlatform(
   virtio: readonly VirtioPlan[],
 ): { control: PlatformControl; vm: FakeVm; arena: StateArena; raised: string[] } & Disposable {
-  const arena = new StateArena(new SharedState(new SharedArrayBuffer(0x10_0000)));
+  const arena = testState();
   const vm = new FakeVm();
   const raised: string[] = [];
   const events = { raise: (event: string) => void raised.push(event), stopping: false };
-  const control = createPlatform(
-    { ram: RAM, windows: { low: WINDOW, high: HIGH_WINDOW }, virtio },
-    { arena, vm, events },
-  );
+  const control = createPlatform(TEST_PLAN(virtio), { arena, vm, events });
   return { control, vm, arena, raised, [Symbol.dispose]: () => control[Symbol.dispose]() };
 }
 
 /** What a driver does to one function, through the buses. */
 export class TestDriver {
-  constructor(readonly control: PlatformControl, readonly vm: FakeVm, readonly slot: number) {}
+  /** Without a fake VM there is no {@linkcode kick}. */
+  constructor(
+    readonly control: PlatformControl,
+    readonly vm: FakeVm | undefined,
+    readonly slot: number,
+  ) {}
 
   config(offset: number, size: AccessSize): number {
     return this.control.platform.mmio.read(ECAM_BASE + (this.slot << 15) + offset, size);
@@ -159,7 +173,7 @@ export class TestDriver {
   /** Rings a doorbell: an attached event gets it, otherwise it is an exit. True without exit. */
   kick(queue: number): boolean {
     const address = this.bar + 0x3000 + 4 * queue;
-    const event = this.vm.doorbells.get(address);
+    const event = this.vm?.doorbells.get(address);
     if (event !== undefined) EventFd.borrow(event).signal();
     else this.control.platform.mmio.write(address, 2, queue);
     return event !== undefined;
