@@ -2,8 +2,11 @@
 import { SharedState } from "./shared_state.ts";
 import { StateLock } from "./state_lock.ts";
 
-self.onmessage = (event: MessageEvent) => {
-  const { buffer, lock: at, counter, rounds } = event.data;
+/** What a Web Worker's global object has that a main thread's has not. */
+const thread = globalThis as unknown as { postMessage(message: string): void };
+
+addEventListener("message", (event) => {
+  const { buffer, lock: at, counter, rounds } = (event as MessageEvent).data;
   const state = new SharedState(buffer);
   const lock = new StateLock(state, at);
   for (let i = 0; i < rounds; i++) {
@@ -17,5 +20,5 @@ self.onmessage = (event: MessageEvent) => {
       lock.release();
     }
   }
-  self.postMessage("done");
-};
+  thread.postMessage("done");
+});

@@ -1,4 +1,5 @@
 import type { StateArena } from "../bus/mod.ts";
+import { DeviceId } from "../virtio/mod.ts";
 import type { BarAllocator } from "./bar_allocator.ts";
 import { ConfigImageBuilder } from "./config_image.ts";
 import { CapabilityId } from "./config_registers.ts";
@@ -45,16 +46,15 @@ const FIRST_MODERN_DEVICE = 0x1040;
 const LAST_TYPE = 63;
 const MODERN_REVISION = 1;
 
-/** PCI class codes by virtio device id: network, mass storage, communication; others are unclassified. */
+/** PCI class codes by virtio device id; others are unclassified. */
 const CLASS_CODES: Readonly<Record<number, number>> = {
-  1: 0x02_0000,
-  2: 0x01_8000,
-  3: 0x07_8000,
-  8: 0x01_0000,
-  16: 0x03_8000,
-  18: 0x09_8000,
-  19: 0x02_8000,
-  26: 0x01_8000,
+  [DeviceId.Net]: 0x02_0000,
+  [DeviceId.Block]: 0x01_8000,
+  [DeviceId.Console]: 0x07_8000,
+  [DeviceId.Gpu]: 0x03_8000,
+  [DeviceId.Input]: 0x09_8000,
+  [DeviceId.Vsock]: 0x02_8000,
+  [DeviceId.Fs]: 0x01_8000,
 };
 const UNCLASSIFIED = 0x00_ff00;
 

@@ -4,8 +4,11 @@ import { Vm } from "../kvm/mod.ts";
 import { buildPlatform } from "./platform.ts";
 import { FakeVm } from "./testing.ts";
 
-self.onmessage = (event: MessageEvent) => {
-  const { buffer, description, vm, job, rounds, first } = event.data;
+/** What a Web Worker's global object has that a main thread's has not. */
+const thread = globalThis as unknown as { postMessage(message: string): void };
+
+addEventListener("message", (event) => {
+  const { buffer, description, vm, job, rounds, first } = (event as MessageEvent).data;
   const { ports, mmio } = buildPlatform(description, {
     state: new SharedState(buffer),
     vm: vm === undefined ? new FakeVm() : Vm.borrow(vm),
@@ -20,5 +23,5 @@ self.onmessage = (event: MessageEvent) => {
       if (i % 64 === first) mmio.write(bar + 0x4000 + 16 * (i % 3) + 8, 4, i);
     }
   }
-  self.postMessage("done");
-};
+  thread.postMessage("done");
+});

@@ -1,9 +1,10 @@
 import type { AccessSize } from "../bus/mod.ts";
+import { DeviceStatus } from "../virtio/mod.ts";
 import { NO_VECTOR } from "./msix.ts";
 import type { VirtioDevice } from "./virtio_device.ts";
 import { CommonLayout } from "./virtio_layout.ts";
 import type { QueueView } from "./virtio_queues.ts";
-import { Phase, Status } from "./virtio_state.ts";
+import { Phase } from "./virtio_state.ts";
 
 const At = CommonLayout.offset;
 const HALF = 2 ** 32;
@@ -126,7 +127,7 @@ export class VirtioCommon {
         return;
       case At.driverFeature:
         // What was agreed on stays.
-        if (r.status & Status.FeaturesOk) return;
+        if (r.status & DeviceStatus.FeaturesOk) return;
         if (r.driverFeatureSelect === 0) r.driverLow = value;
         else if (r.driverFeatureSelect === 1) r.driverHigh = value;
         return;

@@ -1,12 +1,13 @@
 import type { InterruptController, SharedState } from "../bus/mod.ts";
 import type { EventFd } from "../os/mod.ts";
+import { DeviceStatus } from "../virtio/mod.ts";
 import type { ConfigSpace } from "./config_space.ts";
 import type { GsiRoutes } from "./gsi_routes.ts";
 import { Msix, type MsixDescription, NO_VECTOR } from "./msix.ts";
 import { VirtioDoorbells } from "./virtio_doorbells.ts";
 import { VirtioBar } from "./virtio_layout.ts";
 import { type RamRange, VirtioQueues } from "./virtio_queues.ts";
-import { Attention, DeviceState, Fault, type FaultCode, Phase, Status } from "./virtio_state.ts";
+import { Attention, DeviceState, Fault, type FaultCode, Phase } from "./virtio_state.ts";
 
 /** ISR status, virtio 1.2 §4.1.4.5. */
 const ISR_CONFIG = 2;
@@ -94,14 +95,16 @@ export class VirtioDevice {
     if (r.phase === Phase.Resetting) return;
     if (value === 0) return this.resetByDriver();
     // Bits are only ever added (§2.1.1), NEEDS_RESET by us.
-    const added = value & ~r.status & ~Status.NeedsReset;
-    r.status |= added & (Status.Acknowledge | Status.Driver | Status.Failed);
-    if ((added & Status.FeaturesOk) && this.#featuresAcceptable()) r.status |= Status.FeaturesOk;
-    if ((added & Status.DriverOk) === 0) return;
-    if ((r.status & Status.FeaturesOk) === 0) return this.breakDown(Fault.DriverOkTooEarly);
-    r.status |= Status.DriverOk;
+    const added = value & ~r.status & ~DeviceStatus.NeedsReset;
+    r.status |= added & (DeviceStatus.Acknowledge | DeviceStatus.Driver | DeviceStatus.Failed);
+    if ((added & DeviceStatus.FeaturesOk) && this.#featuresAcceptable()) {
+      r.status |= DeviceStatus.FeaturesOk;
+    }
+    if ((added & DeviceStatus.DriverOk) === 0) return;
+    if ((r.status & DeviceStatus.FeaturesOk) === 0) return this.breakDown(Fault.DriverOkTooEarly);
+    r.status |= DeviceStatus.DriverOk;
     // Broken while it was set up: no backend is to see that, and only a reset helps.
-    if (r.status & Status.NeedsReset) return;
+    if (r.status & DeviceStatus.NeedsReset) return;
     r.phase = Phase.Activating;
     this.placeDoorbells();
     this.#attract(Attention.Activate);
@@ -140,7 +143,7 @@ export class VirtioDevice {
   /** Enables a queue, if it is in order. */
   enableQueue(index: number): void {
     const queue = this.queues.at(index);
-    if (queue.enabled || (this.registers.status & Status.DriverOk)) return;
+    if (queue.enabled || (this.registers.status & DeviceStatus.DriverOk)) return;
     const fault = this.queues.check(queue);
     if (fault === Fault.None) queue.enabled = 1;
     else this.breakDown(fault);
@@ -149,13 +152,13 @@ export class VirtioDevice {
   /** Passes on a kick that came as an exit. */
   kick(index: number): void {
     if (index >= this.queues.capacity || !this.queues.at(index).enabled) return;
-    if (this.registers.status & Status.DriverOk) this.events.kicks[index].signal();
+    if (this.registers.status & DeviceStatus.DriverOk) this.events.kicks[index].signal();
   }
 
   /** Puts the doorbells where BAR, command register and status say. */
   placeDoorbells(): void {
     const r = this.registers;
-    const ring = (r.status & Status.DriverOk) !== 0 && r.phase !== Phase.Resetting &&
+    const ring = (r.status & DeviceStatus.DriverOk) !== 0 && r.phase !== Phase.Resetting &&
       this.#space.decodes;
     const base = ring ? this.#space.barAddress(VirtioBar.index) + VirtioBar.notify : 0;
     this.#doorbells.move(r.doorbells, base);
@@ -165,10 +168,10 @@ export class VirtioDevice {
   /** DEVICE_NEEDS_RESET (§2.1.2), once: nothing but a reset helps. */
   breakDown(fault: FaultCode): void {
     const r = this.registers;
-    if (r.status & Status.NeedsReset || r.phase === Phase.Resetting) return;
-    r.status |= Status.NeedsReset;
+    if (r.status & DeviceStatus.NeedsReset || r.phase === Phase.Resetting) return;
+    r.status |= DeviceStatus.NeedsReset;
     this.note(fault);
-    if (r.status & Status.DriverOk) this.configChanged();
+    if (r.status & DeviceStatus.DriverOk) this.configChanged();
   }
 
   /** Tells the control thread of a fault, the first since a reset. */

@@ -59,7 +59,5 @@ export const VirtioBar = {
 export const DOORBELL_STRIDE = 4;
 /** What a page of doorbells, a page of MSI-X table and one vector more than queues allow. */
 export const MAX_QUEUES = 255;
-/** The largest queue, §2.7. */
-export const MAX_QUEUE_SIZE = 32_768;
 /** Device-specific configuration that fits in a vhost-user message. */
 export const MAX_CONFIG_SIZE = 256;

@@ -1,8 +1,9 @@
 import type { EventFd } from "../os/mod.ts";
+import { DeviceStatus, Feature, MAX_QUEUE_SIZE } from "../virtio/mod.ts";
 import type { VirtioEvents } from "./virtio_device.ts";
-import { MAX_CONFIG_SIZE, MAX_QUEUE_SIZE } from "./virtio_layout.ts";
+import { MAX_CONFIG_SIZE } from "./virtio_layout.ts";
 import type { VirtioPci } from "./virtio_pci.ts";
-import { Attention, Fault, type FaultCode, Phase, Status } from "./virtio_state.ts";
+import { Attention, Fault, type FaultCode, Phase } from "./virtio_state.ts";
 
 /** A queue as the driver set it up; addresses are guest-physical and were checked against RAM. */
 export interface ActiveQueue {
@@ -49,14 +50,15 @@ export class OfferError extends Error {
   override readonly name = "OfferError";
 }
 
-/** VIRTIO_F_VERSION_1 */
-const VERSION_1 = 1n << 32n;
+/** Bits of device types, virtio 1.2 §6: 0 to 23 and 50 to 63. */
+const DEVICE_FEATURES = 0xfffc_0000_00ff_ffffn;
 /**
- * Feature bits that a backend may offer to a driver through us (virtio 1.2 §6): those of device types (0 to
- * 23, 50 to 63), INDIRECT_DESC and EVENT_IDX (28, 29), and from 32 to 36 all but packed rings (34), whose layout
- * we do not check. 26 and 30 are vhost's own, 24 and 27 are legacy, 37 to 49 change the transport.
+ * What a backend may offer to a driver through us. Not among it: packed rings, whose layout we do not check;
+ * bits that change the transport (SR_IOV, notification data, queue reset); legacy bits, of which vhost
+ * has made some its own (26, 30).
  */
-const PASSED = 0xfffc_001b_30ff_ffffn;
+const PASSED = DEVICE_FEATURES | Feature.IndirectDesc | Feature.EventIdx | Feature.Version1 |
+  Feature.AccessPlatform | Feature.InOrder | Feature.OrderPlatform;
 
 const REASONS: Readonly<Record<FaultCode, string>> = {
   [Fault.None]: "nothing",
@@ -84,7 +86,7 @@ export class VirtioPciControl {
   /** Presents a negotiated backend to the driver, before the guest runs. Throws OfferError. */
   setOffered({ features, queueSizes, config }: Offer): void {
     const { device, deviceConfig } = this.#pci;
-    if ((features & VERSION_1) === 0n) {
+    if ((features & Feature.Version1) === 0n) {
       throw new OfferError(`The backend of ${this.name} does not offer VIRTIO_F_VERSION_1`);
     }
     if (queueSizes.length > device.queues.capacity) {
@@ -172,7 +174,7 @@ export class VirtioPciControl {
       if (!deviceConfig.replace(bytes)) return;
       const r = device.registers;
       r.generation = (r.generation + 1) & 0xff;
-      if (r.status & Status.DriverOk) device.configChanged();
+      if (r.status & DeviceStatus.DriverOk) device.configChanged();
     });
   }
 

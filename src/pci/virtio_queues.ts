@@ -1,4 +1,5 @@
 import type { SharedState } from "../bus/mod.ts";
+import { ringBytes } from "../virtio/mod.ts";
 import { Fault, type FaultCode, QueueState } from "./virtio_state.ts";
 
 /** A range of guest RAM. */
@@ -10,10 +11,8 @@ export interface RamRange {
 /** One queue's registers. */
 export type QueueView = ReturnType<typeof QueueState.at>;
 
-/** Bytes of a split virtqueue's parts by queue size, and their alignment (virtio 1.2 §2.7). */
-const DESC = { each: 16, fixed: 0, align: 16 } as const;
-const DRIVER = { each: 2, fixed: 6, align: 2 } as const;
-const DEVICE = { each: 8, fixed: 6, align: 4 } as const;
+/** Alignment of a split virtqueue's parts (virtio 1.2 §2.7). */
+const ALIGN = { desc: 16, driver: 2, device: 4 } as const;
 
 /** The queues of a virtio function. The caller holds the function's lock. */
 export class VirtioQueues {
@@ -42,8 +41,10 @@ export class VirtioQueues {
   check(queue: QueueView): FaultCode {
     const { size, maxSize } = queue;
     if (size === 0 || size > maxSize || (size & (size - 1)) !== 0) return Fault.QueueSize;
-    const good = this.#inRam(queue.desc, size, DESC) && this.#inRam(queue.driver, size, DRIVER) &&
-      this.#inRam(queue.device, size, DEVICE);
+    const bytes = ringBytes(size);
+    const good = this.#inRam(queue.desc, bytes.desc, ALIGN.desc) &&
+      this.#inRam(queue.driver, bytes.avail, ALIGN.driver) &&
+      this.#inRam(queue.device, bytes.used, ALIGN.device);
     return good ? Fault.None : Fault.QueueAddress;
   }
 
@@ -57,11 +58,11 @@ export class VirtioQueues {
     }
   }
 
-  #inRam(address: number, entries: number, part: typeof DESC | typeof DRIVER | typeof DEVICE) {
-    if (address % part.align !== 0) return false;
-    const end = address + part.fixed + part.each * entries;
+  /** Wholly inside one region. */
+  #inRam(address: number, bytes: number, align: number): boolean {
+    if (address % align !== 0) return false;
     for (const { guestAddress, size } of this.#ram) {
-      if (address >= guestAddress && end <= guestAddress + size) return true;
+      if (address >= guestAddress && address + bytes <= guestAddress + size) return true;
     }
     return false;
   }

@@ -2,16 +2,6 @@
 import { array, bytes, struct, u16, u32, u64, u8 } from "../codec/mod.ts";
 import { MAX_CONFIG_SIZE } from "./virtio_layout.ts";
 
-/** Device status, virtio 1.2 §2.1. */
-export const Status = {
-  Acknowledge: 1,
-  Driver: 2,
-  DriverOk: 4,
-  FeaturesOk: 8,
-  NeedsReset: 0x40,
-  Failed: 0x80,
-} as const;
-
 /** How far guest and control thread are with each other. */
 export const Phase = {
   /** No driver, or one that is still setting up: the backend is stopped. */ Idle: 0,
