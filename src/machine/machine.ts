@@ -8,26 +8,23 @@ import {
   TSS_ADDRESS,
   writeAcpi,
 } from "../boot/mod.ts";
-import { MmioBus, PortBus, SharedState, StateArena } from "../bus/mod.ts";
+import { SharedState, StateArena } from "../bus/mod.ts";
 import type { VmConfig } from "../config/mod.ts";
 import { Capability, physicalBits, resetVcpu, type Vcpu, vcpuCpuid, type Vm } from "../kvm/mod.ts";
 import { MachineMemory } from "../memory/mod.ts";
 import { EventFd } from "../os/mod.ts";
-import { createLegacy, type LegacyDevices, SerialPort } from "../platform/mod.ts";
-import {
-  attachPlatform,
-  Outcome,
-  type PlatformDescription,
-  VcpuControl,
-  VcpuThread,
-} from "../vcpu/mod.ts";
+import { createPlatform, type PlatformControl } from "../pci/mod.ts";
+import { Outcome, VcpuControl, VcpuThread } from "../vcpu/mod.ts";
 import type { BootPlan } from "./boot_plan.ts";
+import { describeOutcome, type MachineEnd } from "./describe_outcome.ts";
+import type { DeviceParts } from "./device_supervisor.ts";
 import type { Host } from "./host.ts";
-import { describeOutcome } from "./describe_outcome.ts";
-import type { MachineEnd } from "./describe_outcome.ts";
 
 /** Room for the state of all in-monitor devices. */
 const STATE_SIZE = 2 ** 20;
+
+/** The control thread runs no vCPU whose machine a device could end. */
+const NO_EVENTS = { raise() {}, stopping: false };
 
 /** One power cycle of a VM: from a kernel in memory to the outcome of its vCPUs. */
 export class Machine implements Disposable {
@@ -35,22 +32,22 @@ export class Machine implements Disposable {
   readonly #threads: VcpuThread[];
   readonly #attention: EventFd;
   readonly #ended = Promise.withResolvers<MachineEnd>();
-  /** The boot console's host end. */
-  readonly serial: SerialPort;
-  readonly devices: LegacyDevices;
+  readonly memory: MachineMemory;
+  /** The control thread's side of the devices. */
+  readonly platform: PlatformControl;
 
   private constructor(
     owned: DisposableStack,
     threads: VcpuThread[],
     attention: EventFd,
-    serial: SerialPort,
-    devices: LegacyDevices,
+    memory: MachineMemory,
+    platform: PlatformControl,
   ) {
     this.#owned = owned;
     this.#threads = threads;
     this.#attention = attention;
-    this.serial = serial;
-    this.devices = devices;
+    this.memory = memory;
+    this.platform = platform;
   }
 
   /**
@@ -59,7 +56,12 @@ export class Machine implements Disposable {
    * @throws {KernelError} when the kernel or initrd cannot be used
    * @throws {HostError} when the host cannot run such a machine
    */
-  static assemble(host: Host, config: VmConfig, plan: BootPlan): Machine {
+  static assemble(
+    host: Host,
+    config: VmConfig,
+    plan: BootPlan,
+    devices: readonly DeviceParts[],
+  ): Machine {
     using undo = new DisposableStack();
     const { kvm, window, reactor } = host;
     kvm.requireVcpus(config.cpus);
@@ -75,32 +77,26 @@ export class Machine implements Disposable {
     for (const vcpu of vcpus) undo.use(vcpu);
 
     const arena = new StateArena(new SharedState(new SharedArrayBuffer(STATE_SIZE)));
-    const { state } = arena;
     const attention = undo.use(EventFd.create());
-    const consoleWake = undo.use(EventFd.create());
-    const platform: PlatformDescription = { legacy: createLegacy(arena, consoleWake.fd.share()) };
+    const platform = undo.use(createPlatform({
+      ram: memory.regions,
+      windows,
+      virtio: devices.map(({ name, kind, maxQueues }) => ({ ...kind, name, maxQueues })),
+    }, { arena, vm, events: NO_EVENTS }));
     const threads = vcpus.map((vcpu) => {
       const control = VcpuControl.allocate(arena);
-      return VcpuThread.start(vcpu, new VcpuControl(state, control), {
-        state: state.buffer,
+      return VcpuThread.start(vcpu, new VcpuControl(arena.state, control), {
+        state: arena.state.buffer,
         window: window.token,
         vm: vm.share(),
         control,
-        platform,
+        platform: platform.description,
         attention: attention.fd.share(),
       });
     });
     undo.defer(() => threads.forEach((thread) => thread.terminate()));
-    // The control thread's own view of the devices, by which it raises interrupts and drains the console.
-    const events = { raise() {}, stopping: false };
-    const devices = attachPlatform(platform, new PortBus(), new MmioBus(), {
-      state,
-      interrupts: vm,
-      events,
-    });
-    const serial = new SerialPort(devices.serial, consoleWake);
 
-    const machine = new Machine(undo.move(), threads, attention, serial, devices);
+    const machine = new Machine(undo.move(), threads, attention, memory, platform);
     machine.#owned.defer(reactor.add(attention.fd, () => machine.#onAttention()));
     return machine;
   }

@@ -1,6 +1,7 @@
 import type { VmConfig } from "../config/mod.ts";
 import type { BootPlan } from "./boot_plan.ts";
 import { openConsoleOutput } from "./console_output.ts";
+import { connectDevice, DeviceSupervisor } from "./device_supervisor.ts";
 import { Host } from "./host.ts";
 import type { Log } from "./log.ts";
 import { Machine } from "./machine.ts";
@@ -9,6 +10,7 @@ import type { RunOutcome } from "./outcome.ts";
 import { PanicWatch } from "./panic_watch.ts";
 import { SerialConsole } from "./serial_console.ts";
 import { Terminal } from "./terminal.ts";
+import { openDevices } from "./vm_devices.ts";
 
 /** What goes with a run, beside its configuration. */
 export interface RunOptions {
@@ -38,11 +40,22 @@ export async function runVm(
   using _terminal = config.console.to === "stdio"
     ? new Terminal({ input: async (bytes) => await current?.console.input(bytes), quit })
     : undefined;
+  using devices = openDevices(config, host);
   while (!userQuit) {
     const panic = new PanicWatch();
-    using machine = Machine.assemble(host, config, plan);
+    // Workers start while the machine is built.
+    const connecting = Promise.all(
+      devices.parts.map((parts) => connectDevice(parts, host.reactor)),
+    );
+    connecting.catch(() => {});
+    using machine = Machine.assemble(host, config, plan, devices.parts);
+    const { memory, platform } = machine;
+    const around = { memory, windowBase: host.window.base, reactor: host.reactor, log };
+    const supervisors = (await connecting).map((device, i) =>
+      new DeviceSupervisor(device, platform.virtio[i], around)
+    );
     using console = new SerialConsole(
-      machine.serial,
+      platform.serial,
       host.reactor,
       output,
       (bytes) => panic.see(bytes),
@@ -52,6 +65,7 @@ export async function runVm(
     const end = await machine.run();
     await console.flush();
     log.debug("left the guest", { end: end.kind, exits: JSON.stringify(machine.exits()) });
+    await Promise.all(supervisors.map((supervisor) => supervisor.close()));
     const outcome = outcomeOf(end, panic);
     if (outcome !== undefined) return outcome;
     log.info("the guest resets");

@@ -1,6 +1,5 @@
 /** The vCPU thread: enters the guest, services each exit on the spot, and obeys the control thread. */
 
-export { attachPlatform, type PlatformDescription } from "./attach_platform.ts";
 export { Outcome, type OutcomeKind } from "./outcome.ts";
 export type { ThreadStart } from "./thread_start.ts";
 export { Command, type ExitCounts, ThreadState, VcpuControl } from "./vcpu_control.ts";

@@ -3,10 +3,10 @@
  * the vCPU until the machine ends.
  */
 
-import { MmioBus, PortBus, SharedState } from "../bus/mod.ts";
+import { SharedState } from "../bus/mod.ts";
 import { Vcpu, Vm } from "../kvm/mod.ts";
+import { buildPlatform } from "../pci/mod.ts";
 import { EventFd, Fd, threadId, Window } from "../os/mod.ts";
-import { attachPlatform } from "./attach_platform.ts";
 import { eventsOf } from "./control_events.ts";
 import { runVcpu } from "./run_loop.ts";
 import type { ThreadStart } from "./thread_start.ts";
@@ -23,10 +23,8 @@ function runThread(start: ThreadStart): void {
     control.threadId = threadId();
     const window = Window.join(start.window);
     const vm = Vm.borrow(start.vm);
-    const ports = new PortBus();
-    const mmio = new MmioBus();
-    const context = { state, interrupts: vm, events: eventsOf(control) };
-    attachPlatform(start.platform, ports, mmio, context);
+    const platform = buildPlatform(start.platform, { state, vm, events: eventsOf(control) });
+    const { ports, mmio } = platform;
     runVcpu({ vcpu: Vcpu.borrow(start.vcpu, window), control, ports, mmio, window });
   } finally {
     // An error goes on to the control thread as the worker's error event.

@@ -1,6 +1,6 @@
 import type { SharedVcpu } from "../kvm/mod.ts";
+import type { PlatformDescription } from "../pci/mod.ts";
 import type { Payload, SharedFd, WindowToken } from "../os/mod.ts";
-import type { PlatformDescription } from "./attach_platform.ts";
 
 /** All that a vCPU's thread is told, once: plain data and tokens of this process. */
 export interface ThreadStart {

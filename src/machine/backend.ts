@@ -1,0 +1,90 @@
+import { connectUnix, type Fd, OsError, socketPair } from "../os/mod.ts";
+import type { Child, Starter } from "../sandbox/mod.ts";
+import { MachineError } from "./outcome.ts";
+import { startWorker, type WorkerDevice } from "./worker.ts";
+
+/** Where the backend of a device comes from. */
+export interface Backend {
+  /** A new vhost-user connection; what served the last one is gone by then. Throws MachineError. */
+  connect(): Promise<Fd>;
+  /** Ends a backend that does not obey, where that is in our power. */
+  kill(): void;
+  /** Resolves when a backend whose connection was closed has ended; not later than it takes to lose patience. */
+  finish(): Promise<void>;
+}
+
+/** How long a worker may take to end after its frontend hung up. */
+const PATIENCE_MS = 3000;
+
+/** A worker process of ours. Its descriptors stay ours, for the next one. */
+export class WorkerBackend implements Backend {
+  readonly #starter: Starter;
+  readonly #device: WorkerDevice;
+  #child: Child | undefined;
+
+  constructor(starter: Starter, device: WorkerDevice) {
+    this.#starter = starter;
+    this.#device = device;
+  }
+
+  /** Process id of the running worker. */
+  get pid(): number | undefined {
+    return this.#child?.pid;
+  }
+
+  async connect(): Promise<Fd> {
+    await this.finish();
+    const [ours, theirs] = socketPair();
+    using _given = theirs;
+    try {
+      this.#child = await startWorker(this.#starter, this.#device, { connected: theirs });
+    } catch (error) {
+      ours[Symbol.dispose]();
+      throw error;
+    }
+    return ours;
+  }
+
+  kill(): void {
+    this.#child?.kill();
+  }
+
+  async finish(): Promise<void> {
+    const child = this.#child;
+    if (child === undefined) return;
+    const timer = setTimeout(() => child.kill(), PATIENCE_MS);
+    await child.exited;
+    clearTimeout(timer);
+    this.#child = undefined;
+  }
+}
+
+/** A backend that somebody else runs and that listens at a path. */
+export class ForeignBackend implements Backend {
+  readonly #path: string;
+
+  constructor(path: string) {
+    this.#path = path;
+  }
+
+  connect(): Promise<Fd> {
+    try {
+      return Promise.resolve(connectUnix(this.#path));
+    } catch (error) {
+      if (!(error instanceof OsError)) throw error;
+      const reason = error.code === "ENOENT"
+        ? "there is no such socket"
+        : error.code === "ECONNREFUSED"
+        ? "nobody listens there"
+        : error.message;
+      const message = `Cannot connect to the backend at ${this.#path}: ${reason}.`;
+      return Promise.reject(new MachineError("usage", message));
+    }
+  }
+
+  kill(): void {}
+
+  finish(): Promise<void> {
+    return Promise.resolve();
+  }
+}

@@ -1,0 +1,49 @@
+import type { ConfigRange } from "../pci/mod.ts";
+import { BlkConfig, ConsoleConfig, DeviceId } from "../virtio/mod.ts";
+
+/** What the transport must know of a kind of device; all else is between driver and backend. */
+export interface DeviceKind {
+  /** Virtio device id. */
+  readonly type: number;
+  /** Bytes of device-specific configuration. */
+  readonly configSize: number;
+  /** What of it a driver may write. */
+  readonly writableConfig: readonly ConfigRange[];
+  /** Queues that the kind has at least. */
+  readonly leastQueues: number;
+  /** The configuration that a driver may see when the transport has only so many queues. */
+  presentConfig(config: Uint8Array, queues: number): Uint8Array;
+}
+
+const unchanged = (config: Uint8Array) => config;
+
+/** The kinds of devices that a VM can have. */
+export const deviceKinds = {
+  blk: {
+    type: DeviceId.Block,
+    configSize: BlkConfig.size,
+    writableConfig: [{ offset: BlkConfig.offset.writeback, size: 1 }],
+    leastQueues: 1,
+    presentConfig(config, queues) {
+      const presented = config.slice();
+      if (presented.length < BlkConfig.size) return presented;
+      const view = BlkConfig.at(new DataView(presented.buffer));
+      view.numQueues = Math.min(view.numQueues, queues);
+      return presented;
+    },
+  },
+  rng: {
+    type: DeviceId.Rng,
+    configSize: 0,
+    writableConfig: [],
+    leastQueues: 1,
+    presentConfig: unchanged,
+  },
+  console: {
+    type: DeviceId.Console,
+    configSize: ConsoleConfig.size,
+    writableConfig: [],
+    leastQueues: 2,
+    presentConfig: unchanged,
+  },
+} as const satisfies Record<string, DeviceKind>;

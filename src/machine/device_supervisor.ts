@@ -1,0 +1,266 @@
+import type { Fd, Reactor } from "../os/mod.ts";
+import type { MachineMemory } from "../memory/mod.ts";
+import type { Activation, VirtioPciControl } from "../pci/mod.ts";
+import {
+  BackendRefused,
+  Frontend,
+  type InflightRegion,
+  type Negotiated,
+  ProtocolError,
+  type SharedQueue,
+} from "../vhost/mod.ts";
+import type { Backend } from "./backend.ts";
+import type { DeviceKind } from "./device_kind.ts";
+import type { Log } from "./log.ts";
+import { MachineError } from "./outcome.ts";
+
+/** Entries that we offer for a queue; the driver may take fewer. */
+const QUEUE_SIZE = 256;
+
+/** Pauses between attempts to reach a backend that died, in milliseconds. */
+const FIRST_PAUSE = 50;
+const LONGEST_PAUSE = 5000;
+
+/** What a device is made of. */
+export interface DeviceParts {
+  readonly name: string;
+  readonly kind: DeviceKind;
+  readonly backend: Backend;
+  readonly maxQueues: number;
+}
+
+/** A backend's connection and what it offered, before there is a machine to put it into. */
+export interface ConnectedDevice extends DeviceParts {
+  readonly frontend: Frontend;
+  readonly offer: Negotiated;
+}
+
+/**
+ * Connects a device's backend and settles what it offers.
+ *
+ * @throws {MachineError} when it ends, hangs or speaks nonsense already here
+ */
+export async function connectDevice(
+  parts: DeviceParts,
+  reactor: Reactor,
+): Promise<ConnectedDevice> {
+  const { name, backend } = parts;
+  const fd = await backend.connect();
+  const frontend = newFrontend(fd, parts, reactor);
+  try {
+    return { ...parts, frontend, offer: await frontend.negotiate() };
+  } catch (error) {
+    frontend[Symbol.dispose]();
+    backend.kill();
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new MachineError(
+      "internal",
+      `The device ${name} cannot start: ${reason}.`,
+    );
+  }
+}
+
+function newFrontend(fd: Fd, { name, kind }: DeviceParts, reactor: Reactor): Frontend {
+  return new Frontend(fd, reactor, {
+    name,
+    configSize: kind.configSize,
+    queueCount: kind.leastQueues,
+  });
+}
+
+/** What a supervisor needs of the machine around its device. */
+export interface DeviceSurroundings {
+  readonly memory: MachineMemory;
+  readonly windowBase: number;
+  readonly reactor: Reactor;
+  readonly log: Log;
+}
+
+/**
+ * Stands between a device's transport, which the vCPUs service, and its backend: does on the control thread what the
+ * driver asks for, and brings a backend back that died. While it is away the guest goes on and its requests wait; no
+ * vCPU ever waits for a backend.
+ */
+export class DeviceSupervisor {
+  readonly #parts: DeviceParts;
+  readonly #control: VirtioPciControl;
+  readonly #around: DeviceSurroundings;
+  readonly #log: Log;
+  readonly #stopWatching: () => void;
+  /** Undefined while the backend is away. */
+  #frontend: Frontend | undefined;
+  /** What a backend that died had in hand, for its successor. */
+  #inflight: InflightRegion | undefined;
+  #work = Promise.resolve();
+  #closed = false;
+
+  constructor(device: ConnectedDevice, control: VirtioPciControl, around: DeviceSurroundings) {
+    const { kind, offer, maxQueues, frontend } = device;
+    this.#parts = device;
+    this.#control = control;
+    this.#around = around;
+    this.#log = around.log.for({ component: device.name });
+    const queues = Math.min(offer.queueCount, maxQueues);
+    control.setOffered({
+      features: offer.features,
+      queueSizes: Array<number>(queues).fill(QUEUE_SIZE),
+      config: kind.presentConfig(offer.config, queues),
+    });
+    this.#adopt(frontend);
+    this.#stopWatching = around.reactor.add(
+      control.attention.fd,
+      () => this.#enqueue(() => this.#serve()),
+    );
+  }
+
+  /** Closes the connection; resolves when the backend has ended. */
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#stopWatching();
+    this.#frontend?.[Symbol.dispose]();
+    this.#inflight?.[Symbol.dispose]();
+    await this.#work;
+    await this.#parts.backend.finish();
+  }
+
+  /** One thing at a time, in order. */
+  #enqueue(step: () => Promise<void>): void {
+    this.#work = this.#work.then(async () => {
+      if (!this.#closed) await step();
+    }).catch((error) => {
+      if (!this.#closed) this.#log.error(messageOf(error));
+    });
+  }
+
+  #adopt(frontend: Frontend): void {
+    this.#frontend = frontend;
+    const { kind, maxQueues } = this.#parts;
+    frontend.onConfigChange = (config) =>
+      this.#control.updateConfig(kind.presentConfig(config, maxQueues));
+    frontend.onDisconnect = (error) => {
+      if (this.#closed || this.#frontend !== frontend) return;
+      this.#log.warn(`${messageOf(error)}; the device waits for a new one`);
+      if (error instanceof ProtocolError) this.#control.markBroken();
+      this.#lose(frontend);
+    };
+  }
+
+  /** Does what the driver wants. */
+  async #serve(): Promise<void> {
+    for (;;) {
+      const request = this.#control.poll();
+      if (request === undefined || this.#closed) return;
+      switch (request.kind) {
+        case "fault":
+          this.#log.warn(request.reason);
+          break;
+        case "activate":
+          await this.#start(request);
+          break;
+        case "reset":
+          await this.#stop();
+          this.#control.completeReset();
+          break;
+        case "config-write":
+          await this.#attempt((frontend) => frontend.setConfig(request.offset, request.bytes));
+      }
+    }
+  }
+
+  async #start({ features, queues }: Activation): Promise<void> {
+    const { memory, windowBase } = this.#around;
+    const userAddress = (guestAddress: number) => windowBase + memory.ramBase + guestAddress;
+    const inflight = this.#inflight;
+    this.#inflight = undefined;
+    await this.#attempt((frontend) =>
+      frontend.start({
+        features,
+        memory: memory.regions.map(({ guestAddress, size, fd }) => (
+          { guestAddress, size, userAddress: userAddress(guestAddress), fd }
+        )),
+        queues: queues.map((queue): SharedQueue => ({
+          ...queue,
+          desc: userAddress(queue.desc),
+          avail: userAddress(queue.avail),
+          used: userAddress(queue.used),
+          kick: this.#control.events.kicks[queue.index].fd,
+          call: this.#control.events.calls[queue.index].fd,
+        })),
+        inflight,
+      })
+    );
+  }
+
+  /** Makes the backend leave guest memory alone: by asking it, else by ending its process. */
+  async #stop(): Promise<void> {
+    this.#inflight?.[Symbol.dispose]();
+    this.#inflight = undefined;
+    await this.#attempt((frontend) => frontend.stop().then(() => {}));
+  }
+
+  /** Asks the backend, if there is one. One that does not answer is ended; its successor is told what it missed. */
+  async #attempt(ask: (frontend: Frontend) => Promise<void>): Promise<void> {
+    const frontend = this.#frontend;
+    if (frontend === undefined) return;
+    try {
+      await ask(frontend);
+    } catch (error) {
+      if (this.#closed) return;
+      this.#log.warn(messageOf(error));
+      if (error instanceof BackendRefused) return;
+      // A broken connection may have been noticed already.
+      if (this.#frontend === frontend) this.#lose(frontend);
+      await this.#parts.backend.finish();
+    }
+  }
+
+  /** The backend is away from here on; a new one is looked for. */
+  #lose(frontend: Frontend): void {
+    this.#inflight = frontend.takeInflight();
+    this.#frontend = undefined;
+    frontend[Symbol.dispose]();
+    this.#parts.backend.kill();
+    void this.#bringBack();
+  }
+
+  /** Tries until there is a backend again, or the machine ends. */
+  async #bringBack(): Promise<void> {
+    for (let pause = FIRST_PAUSE; !this.#closed; pause = Math.min(2 * pause, LONGEST_PAUSE)) {
+      await new Promise((resolve) => setTimeout(resolve, pause));
+      try {
+        const { frontend } = await connectDevice(this.#parts, this.#around.reactor);
+        if (this.#closed) frontend[Symbol.dispose]();
+        else this.#enqueue(() => this.#welcome(frontend));
+        return;
+      } catch (error) {
+        this.#log.debug(messageOf(error));
+      }
+    }
+  }
+
+  /** Repeats the handshake with a new backend; what the driver made available meanwhile is then served. */
+  async #welcome(frontend: Frontend): Promise<void> {
+    this.#adopt(frontend);
+    const activation = this.#control.activation();
+    if (activation !== undefined) {
+      const queues = activation.queues.map((queue) => (
+        { ...queue, base: this.#usedIndex(queue.used) }
+      ));
+      await this.#start({ ...activation, queues });
+      // The dead one may have used buffers without saying so.
+      for (const { index } of queues) this.#control.events.calls[index].signal();
+    }
+    if (this.#frontend === frontend) this.#log.info("the backend is back");
+  }
+
+  /** The index of a used ring (virtio 1.2 §2.7.8), from which a backend without memory goes on. */
+  #usedIndex(used: number): number {
+    const { memory } = this.#around;
+    return memory.guest.view.getUint16(memory.ramBase + used + 2, true);
+  }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

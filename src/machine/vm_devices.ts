@@ -1,0 +1,66 @@
+import type { DiskConfig, VmConfig } from "../config/mod.ts";
+import type { Fd } from "../os/mod.ts";
+import { ForeignBackend, WorkerBackend } from "./backend.ts";
+import { deviceKinds } from "./device_kind.ts";
+import type { DeviceParts } from "./device_supervisor.ts";
+import { openDisk } from "./disk_image.ts";
+import type { Host } from "./host.ts";
+import type { ImageId } from "./runtime_dir.ts";
+
+/** Queues of a disk whose configuration does not say: one per vCPU, so many at most. */
+const MOST_DEFAULT_QUEUES = 4;
+/** What a foreign backend may have. */
+const FOREIGN_QUEUES = 16;
+
+/** The virtio devices of a VM, with what their backends are handed. They outlive the guest's reboots. */
+export interface VmDevices extends Disposable {
+  readonly parts: readonly DeviceParts[];
+  /** Images that this VM holds. */
+  readonly images: readonly ImageId[];
+}
+
+/**
+ * Opens what a VM's devices need.
+ *
+ * @param hostConsole the host's end of a virtio console, if the VM has one
+ * @throws {MachineError} naming the disk that cannot be used
+ */
+export function openDevices(config: VmConfig, host: Host, hostConsole?: Fd): VmDevices {
+  using owned = new DisposableStack();
+  const parts: DeviceParts[] = [];
+  const images: ImageId[] = [];
+  for (const [i, disk] of config.disk.entries()) {
+    parts.push(diskParts(`disk${i}`, disk, config.cpus, { host, owned, images }));
+  }
+  if (config.rng !== undefined) {
+    const backend = new WorkerBackend(host.starter, { kind: "rng" });
+    parts.push({ name: "rng", kind: deviceKinds.rng, backend, maxQueues: 1 });
+  }
+  if (hostConsole !== undefined) {
+    const worker = { kind: "console", input: hostConsole, output: hostConsole } as const;
+    const backend = new WorkerBackend(host.starter, worker);
+    parts.push({ name: "console", kind: deviceKinds.console, backend, maxQueues: 2 });
+  }
+  const held = owned.move();
+  return { parts, images, [Symbol.dispose]: () => held.dispose() };
+}
+
+function diskParts(
+  name: string,
+  { path, socket, readonly, cache, queues: wanted }: DiskConfig,
+  cpus: number,
+  { host, owned, images }: { host: Host; owned: DisposableStack; images: ImageId[] },
+): DeviceParts {
+  if (socket !== undefined) {
+    const maxQueues = wanted ?? FOREIGN_QUEUES;
+    return { name, kind: deviceKinds.blk, backend: new ForeignBackend(socket), maxQueues };
+  }
+  if (path === undefined) throw new Error(`${name} has neither path nor socket`);
+  const { fd, id } = openDisk({ path, readonly, cache });
+  owned.use(fd);
+  images.push(id);
+  const queues = wanted ?? Math.min(cpus, MOST_DEFAULT_QUEUES);
+  const worker = { kind: "blk", disk: fd, readonly, cache, queues, serial: name } as const;
+  const backend = new WorkerBackend(host.starter, worker);
+  return { name, kind: deviceKinds.blk, backend, maxQueues: queues };
+}
