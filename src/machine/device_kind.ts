@@ -15,18 +15,21 @@ export interface DeviceKind {
   presentConfig(config: Uint8Array, queues: number): Uint8Array;
 }
 
+/** Up to the fields of secure erase, which nobody here offers: older backends refuse to be asked for more. */
+const BLK_CONFIG_SIZE = BlkConfig.offset.maxSecureEraseSectors;
+
 const unchanged = (config: Uint8Array) => config;
 
 /** The kinds of devices that a VM can have. */
 export const deviceKinds = {
   blk: {
     type: DeviceId.Block,
-    configSize: BlkConfig.size,
+    configSize: BLK_CONFIG_SIZE,
     writableConfig: [{ offset: BlkConfig.offset.writeback, size: 1 }],
     leastQueues: 1,
     presentConfig(config, queues) {
       const presented = config.slice();
-      if (presented.length < BlkConfig.size) return presented;
+      if (presented.length < BLK_CONFIG_SIZE) return presented;
       const view = BlkConfig.at(new DataView(presented.buffer));
       view.numQueues = Math.min(view.numQueues, queues);
       return presented;
