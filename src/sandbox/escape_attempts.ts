@@ -30,7 +30,9 @@ const attempts: Readonly<Record<string, () => unknown>> = {
   "read the environment": () => Deno.env.get("HOME"),
   "list the environment": () => Object.keys(Deno.env.toObject()).length,
   "read the host's name": () => Deno.hostname(),
+  // deno-lint-ignore spectrum/no-raw-descriptor -- that this fails is the point
   "load a library": () => Deno.dlopen("libc.so.6", {}).close(),
+  // deno-lint-ignore spectrum/no-raw-descriptor -- as above
   "load the shim again": () => Deno.dlopen(payload().shim, {}).close(),
   "make a pointer": () => Deno.UnsafePointer.create(4096n) === null,
   "look at an address": () => Deno.UnsafePointer.of(new Uint8Array(100)) === null,

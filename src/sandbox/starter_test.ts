@@ -1,20 +1,20 @@
 import assert from "node:assert/strict";
 import {
   EventFd,
-  Fd,
+  type Fd,
   leakedDescriptors,
   memfd,
   openFile,
+  payload,
   Reactor,
+  reap,
   receiveMessage,
   sendMessage,
-  setNonBlocking,
   socketPair,
   SocketType,
   spawnStarter,
   trackDescriptors,
 } from "../os/mod.ts";
-import { payload, reap } from "../os/mod.ts";
 import { Starter, StartError } from "./mod.ts";
 import { AnswerPacket, encodeStart, KillRequest, StartHead } from "./starter_protocol.ts";
 
