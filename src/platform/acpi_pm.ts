@@ -13,6 +13,8 @@ import { struct, u16, u32 } from "../codec/mod.ts";
 const Event = {
   /** GBL */ Global: 1 << 5,
   /** PWRBTN */ PowerButton: 1 << 8,
+  /** RTC_EN: Linux insists that it can be set, though the FADT says that the clock wakes nobody. */
+  Clock: 1 << 10,
 } as const;
 
 /** PM1 control bits, §4.8.3.2. */
@@ -117,7 +119,7 @@ export class AcpiPm implements IoDevice {
         this.#s.status &= ~value;
         return;
       case 2:
-        this.#s.enable = value & (Event.Global | Event.PowerButton);
+        this.#s.enable = value & (Event.Global | Event.PowerButton | Event.Clock);
         return;
       case 4: {
         this.#s.control = value & ~Control.SleepEnable;
