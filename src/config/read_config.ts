@@ -1,6 +1,6 @@
 import { parse, TomlError } from "smol-toml";
 import * as v from "valibot";
-import { dirname, resolve } from "node:path";
+import { basename, dirname, resolve } from "node:path";
 import { ConfigError } from "./config_error.ts";
 import { nearest } from "./nearest.ts";
 import { Vm, type VmConfig, type VmInput } from "./schema.ts";
@@ -48,7 +48,7 @@ export async function parseConfig(
     throw new ConfigError(`this is not TOML: ${reason}`, `${file}:${error.line}:${error.column}`);
   }
   absolutePaths(written, dirname(resolve(file)));
-  const input = { ...written, ...overrides };
+  const input = { name: nameOf(file), ...written, ...overrides };
   const refuse = async (path: readonly (string | number)[], reason: string): Promise<never> => {
     const fromFlags = path.length > 0 && String(path[0]) in overrides;
     const line = fromFlags ? undefined : await tomlLine(toml, path);
@@ -106,6 +106,12 @@ function keysBeside(issue: v.BaseIssue<unknown>): string[] {
 function keyText(path: readonly (string | number)[]): string {
   return path.map((part, i) => typeof part === "number" ? `[${part}]` : i === 0 ? part : `.${part}`)
     .join("");
+}
+
+/** A VM without a name is called after its file; one without a file after its process. */
+function nameOf(file: string): string {
+  const stem = basename(file, ".toml").toLowerCase().replace(/[^a-z0-9-]+/g, "-").slice(0, 20);
+  return file.endsWith(".toml") && /^[a-z0-9]/.test(stem) ? stem : `vm-${Deno.pid}`;
 }
 
 /** Makes the paths of a file's tables absolute; what is malformed is left for the schema to name. */

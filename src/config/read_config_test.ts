@@ -28,7 +28,9 @@ Deno.test("a configuration gets its defaults, and paths relative to its file", a
   assert.deepEqual(config.disk[0], { path: "/etc/vms/root.img", readonly: true, cache: "auto" });
   assert.equal(config.disk[1].path, "/data.img");
   assert.deepEqual(config.console, { to: "/etc/vms/log.txt", device: "serial" });
-  assert.equal((await parse(`kernel = "bzImage"`)).kernel, "/etc/vms/bzImage");
+  const plain = await parse(`kernel = "bzImage"`);
+  assert.equal(plain.kernel, "/etc/vms/bzImage");
+  assert.equal(plain.name, "app");
 });
 
 const refused: [what: string, toml: string, message: RegExp][] = [

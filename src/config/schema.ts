@@ -50,12 +50,9 @@ const Console = v.strictObject({
 
 /** The keys of a VM's TOML file; one table from which reading, checking and the docs come. */
 export const Vm = v.strictObject({
-  name: v.optional(
-    v.pipe(
-      text,
-      v.regex(/^[a-z0-9][a-z0-9-]{0,19}$/, "use at most 20 of a-z, 0-9 and -, first not -"),
-    ),
-    "vm",
+  name: v.pipe(
+    text,
+    v.regex(/^[a-z0-9][a-z0-9-]{0,19}$/, "use at most 20 of a-z, 0-9 and -, first not -"),
   ),
   /** `debian`, `small`, `small:PROFILE`, or the path of a bzImage or PVH ELF image. */
   kernel: path,

@@ -6,13 +6,16 @@ export interface ConsoleOutput extends Disposable {
   write(bytes: Uint8Array): Promise<void>;
 }
 
+/** Output that nobody wants to see. */
+export const nowhere: ConsoleOutput = { write: () => Promise.resolve(), [Symbol.dispose]() {} };
+
 /**
  * Opens the output of a console.
  *
  * @throws {MachineError} when its file cannot be opened
  */
 export function openConsoleOutput(to: ConsoleConfig["to"]): ConsoleOutput {
-  if (to === "none") return { write: () => Promise.resolve(), [Symbol.dispose]() {} };
+  if (to === "none") return nowhere;
   if (to === "stdio") {
     return { write: (bytes) => writeAll(Deno.stdout, bytes), [Symbol.dispose]() {} };
   }

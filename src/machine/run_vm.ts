@@ -1,6 +1,7 @@
 import type { VmConfig } from "../config/mod.ts";
+import { type Fd, socketPair } from "../os/mod.ts";
 import type { BootPlan } from "./boot_plan.ts";
-import { openConsoleOutput } from "./console_output.ts";
+import { nowhere, openConsoleOutput } from "./console_output.ts";
 import { connectDevice, DeviceSupervisor } from "./device_supervisor.ts";
 import { Host } from "./host.ts";
 import type { Log } from "./log.ts";
@@ -8,7 +9,9 @@ import { Machine } from "./machine.ts";
 import type { MachineEnd } from "./describe_outcome.ts";
 import type { RunOutcome } from "./outcome.ts";
 import { PanicWatch } from "./panic_watch.ts";
+import { RuntimeDir } from "./runtime_dir.ts";
 import { SerialConsole } from "./serial_console.ts";
+import { SocketConsole } from "./socket_console.ts";
 import { Terminal } from "./terminal.ts";
 import { openDevices } from "./vm_devices.ts";
 
@@ -29,19 +32,23 @@ export async function runVm(
   { log }: RunOptions,
 ): Promise<RunOutcome> {
   using host = Host.open();
+  using runtime = RuntimeDir.claim(config.name);
   using output = openConsoleOutput(config.console.to);
-  let current: { machine: Machine; console: SerialConsole } | undefined;
-  let userQuit = false;
+  using consoleSocket = config.console.device === "virtio" ? new ConsoleSocket() : undefined;
+  using devices = openDevices(config, host, consoleSocket?.guest);
+  runtime.record(devices.images);
+
+  let cycle: { machine: Machine; console: Console } | undefined;
+  let ending = false;
   const quit = () => {
-    userQuit = true;
-    current?.machine.quit();
+    ending = true;
+    cycle?.machine.quit();
   };
   using _signals = onSignals(["SIGTERM", "SIGINT", "SIGHUP"], quit);
   using _terminal = config.console.to === "stdio"
-    ? new Terminal({ input: async (bytes) => await current?.console.input(bytes), quit })
+    ? new Terminal({ input: async (bytes) => await cycle?.console.input(bytes), quit })
     : undefined;
-  using devices = openDevices(config, host);
-  while (!userQuit) {
+  while (!ending) {
     const panic = new PanicWatch();
     // Workers start while the machine is built.
     const connecting = Promise.all(
@@ -54,23 +61,43 @@ export async function runVm(
     const supervisors = (await connecting).map((device, i) =>
       new DeviceSupervisor(device, platform.virtio[i], around)
     );
-    using console = new SerialConsole(
+    using serial = new SerialConsole(
       platform.serial,
       host.reactor,
-      output,
+      consoleSocket === undefined ? output : nowhere,
       (bytes) => panic.see(bytes),
     );
-    current = { machine, console };
+    using virtio = consoleSocket && new SocketConsole(consoleSocket.host, host.reactor, output);
+    cycle = { machine, console: virtio ?? serial };
     log.debug("enters the guest");
     const end = await machine.run();
-    await console.flush();
     log.debug("left the guest", { end: end.kind, exits: JSON.stringify(machine.exits()) });
     await Promise.all(supervisors.map((supervisor) => supervisor.close()));
+    await serial.flush();
+    await virtio?.flush();
     const outcome = outcomeOf(end, panic);
     if (outcome !== undefined) return outcome;
     log.info("the guest resets");
   }
   return { kind: "off" };
+}
+
+/** A console as a person's typing reaches it. */
+interface Console {
+  input(bytes: Uint8Array): Promise<void>;
+}
+
+/** The two ends of a virtio console's byte stream; they outlive the guest's reboots. */
+class ConsoleSocket implements Disposable {
+  readonly host: Fd;
+  readonly guest: Fd;
+  constructor() {
+    [this.host, this.guest] = socketPair();
+  }
+  [Symbol.dispose](): void {
+    this.host[Symbol.dispose]();
+    this.guest[Symbol.dispose]();
+  }
 }
 
 /** What an ended power cycle means; undefined when the VM starts again. */
