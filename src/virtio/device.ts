@@ -4,7 +4,12 @@ import type { Virtqueue } from "./virtqueue.ts";
 /** Something besides its queues that a device waits for. */
 export interface DeviceSource {
   readonly fd: Fd;
-  /** The descriptor is readable. Afterwards every running queue is processed. */
+  /** Wait until it can be written to, rather than read from. */
+  readonly writable?: boolean;
+  /**
+   * More can be read, or written, than before. Comes once for what arrives: a device that leaves some
+   * of it must look again by itself. Afterwards every running queue is processed.
+   */
   ready(): void;
 }
 

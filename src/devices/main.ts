@@ -1,0 +1,36 @@
+import { Fd, ignoreInspectorSignal, useLibrary, Window } from "../os/mod.ts";
+import { lockDown } from "../sandbox/mod.ts";
+import { DeviceLoop } from "../vhost/mod.ts";
+import { openDevice } from "./open_device.ts";
+import { ArgumentError, WorkerArguments } from "./worker_arguments.ts";
+
+/**
+ * The worker: one device, on descriptors that it was handed, for the frontend at the other end of one
+ * of them. Ends with 0 when that hangs up (`--fd`), or serves one after the other (`--listen-fd`).
+ */
+function main(words: readonly string[]): void {
+  useLibrary("worker");
+  ignoreInspectorSignal();
+  const log = (text: string) => console.error(`spectrum device ${words[0] ?? ""}: ${text}`);
+  try {
+    const args = new WorkerArguments(words);
+    const connected = args.number("--fd");
+    const listening = args.number("--listen-fd");
+    if ((connected === undefined) === (listening === undefined)) {
+      throw new ArgumentError("give one of --fd and --listen-fd");
+    }
+    const socket = Fd.inherited(connected ?? listening ?? -1);
+    const window = Window.reserve();
+    const device = openDevice(args, window, log);
+    const loop = new DeviceLoop(device, { window, log });
+    lockDown();
+    if (listening !== undefined) loop.serveEach(socket);
+    loop.serve(socket);
+  } catch (error) {
+    log(error instanceof Error ? error.message : String(error));
+    Deno.exit(1);
+  }
+  Deno.exit(0);
+}
+
+main(Deno.args);

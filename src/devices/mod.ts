@@ -1,0 +1,5 @@
+/** Device backends, one folder each: what a virtio device does with the requests of its driver. */
+
+export { BlkDevice, type BlkOptions, Disk, DiskError } from "./blk/mod.ts";
+export { ConsoleDevice } from "./console/mod.ts";
+export { RngDevice } from "./rng/mod.ts";

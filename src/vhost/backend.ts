@@ -1,0 +1,480 @@
+import { Events, type Fd, memfd, type Poller, sendMessage, type Window } from "../os/mod.ts";
+import {
+  Feature,
+  MAX_QUEUE_SIZE,
+  queueFaultText,
+  ringBytes,
+  type VirtioDevice,
+  Virtqueue,
+} from "../virtio/mod.ts";
+import { type BackendAnswer, BackendConnection, broke } from "./backend_connection.ts";
+import { type AnnouncedRegion, BackendMemory } from "./backend_memory.ts";
+import { BackendRefusal } from "./backend_refusal.ts";
+import { inflightBytes, InflightMemory } from "./inflight_memory.ts";
+import { messageBytes } from "./message_bytes.ts";
+import type { IncomingMessage } from "./message_reader.ts";
+import {
+  ConfigHeader,
+  Inflight,
+  MemoryTable,
+  memoryTableSize,
+  SingleMemoryRegion,
+  U64,
+  VringAddr,
+  VringState,
+} from "./payloads.ts";
+import {
+  BackendMessage,
+  FrontendMessage,
+  MAX_CONFIG_SIZE,
+  ProtocolFeature,
+  TransportFeature,
+  VringFd,
+} from "./protocol.ts";
+import { Vring } from "./vring.ts";
+
+/** What a backend lives in. */
+export interface BackendHost {
+  readonly window: Window;
+  /** Where kicks arrive; {@link Backend.kicked} wants to hear of them. */
+  readonly poller: Pick<Poller, "add">;
+  /** Tag of the kick of queue 0; those of the others follow. */
+  readonly kickTag: number;
+  /** One line for people. */
+  readonly log: (text: string) => void;
+  /** The transport's memory that can be shared with a frontend; a memfd when left out. */
+  readonly allocateShared?: (name: string, size: number) => Fd;
+}
+
+/** Kicks are edge-triggered: so nobody needs to read the counter. */
+const KICK_EVENTS = Events.In | Events.EdgeTriggered;
+
+const RING_FEATURES = Feature.Version1 | Feature.EventIdx | Feature.IndirectDesc;
+const PROTOCOL_FEATURES = ProtocolFeature.Mq | ProtocolFeature.ReplyAck | ProtocolFeature.Config |
+  ProtocolFeature.ResetDevice | ProtocolFeature.InflightShmfd | ProtocolFeature.ConfigureMemSlots |
+  ProtocolFeature.BackendReq;
+const MAX_MEMORY_SLOTS = 64;
+
+/**
+ * One vhost-user connection, seen from the device: what its frontend says becomes memory and running
+ * queues, which the device then processes. A frontend that lies loses its connection, or the request
+ * is refused; a driver that lies loses its queue.
+ */
+export class Backend implements Disposable {
+  readonly #device: VirtioDevice;
+  readonly #host: BackendHost;
+  readonly #connection: BackendConnection;
+  readonly #memory: BackendMemory;
+  readonly #vrings: readonly Vring[];
+  readonly #features: bigint;
+  readonly #handlers: ReadonlyMap<number, (message: IncomingMessage) => BackendAnswer | void>;
+  #accepted = 0n;
+  #protocol = 0n;
+  #inflight: InflightMemory | undefined;
+  #requests: Fd | undefined;
+
+  /** @param fd a connected socket; moves in here */
+  constructor(fd: Fd, device: VirtioDevice, host: BackendHost) {
+    this.#device = device;
+    this.#host = host;
+    this.#memory = new BackendMemory(host.window, MAX_MEMORY_SLOTS);
+    this.#features = device.features | RING_FEATURES | TransportFeature.ProtocolFeatures;
+    this.#vrings = Array.from({ length: device.queueCount }, (_, i) => new Vring(i, host.log));
+    this.#handlers = this.#table();
+    this.#connection = new BackendConnection(fd, {
+      replyAck: () => (this.#protocol & ProtocolFeature.ReplyAck) !== 0n,
+      handle: (message) => this.#handlers.get(message.request)?.(message) ?? undefined,
+    }, host.log);
+  }
+
+  /** For a poller; stays here. */
+  get fd(): Fd {
+    return this.#connection.fd;
+  }
+
+  /** The features that the driver has accepted. */
+  get accepted(): bigint {
+    return this.#accepted;
+  }
+
+  /** Deals with the frontend's messages. False when the connection is over. */
+  receive(): boolean {
+    return this.#connection.receive();
+  }
+
+  /** A queue was kicked. */
+  kicked(index: number): void {
+    this.#vrings[index].due = true;
+  }
+
+  /** Something else happened to the device: any queue may go on. */
+  wake(): void {
+    for (const vring of this.#vrings) vring.due = true;
+  }
+
+  /** Processes each queue that has something to do, a round each. True when there is more to do. */
+  run(): boolean {
+    let more = false;
+    for (let i = 0; i < this.#vrings.length; i++) {
+      const vring = this.#vrings[i];
+      const queue = vring.queue;
+      if (!vring.due || queue === undefined) continue;
+      queue.beginRound();
+      this.#device.process(queue);
+      vring.due = queue.endRound();
+      if (vring.due) more = true;
+      if (queue.fault !== undefined) {
+        this.#complain(vring, `broken by its driver: ${queueFaultText(queue.fault)}`);
+      }
+    }
+    return more;
+  }
+
+  /** Tells the frontend, if it wants to hear it, that the config space is another now. */
+  announceConfigChange(): void {
+    if (this.#requests === undefined) return;
+    sendMessage(this.#requests, messageBytes(BackendMessage.ConfigChange, 0));
+  }
+
+  /** Says once what is wrong with a queue, and tells the frontend. */
+  #complain(vring: Vring, text: string): void {
+    if (vring.faultTold) return;
+    vring.faultTold = true;
+    this.#host.log(`queue ${vring.index}: ${text}`);
+    vring.signalError();
+  }
+
+  #table() {
+    const handlers: [number, (message: IncomingMessage) => BackendAnswer | void][] = [
+      [FrontendMessage.GetFeatures, () => number(this.#features)],
+      [FrontendMessage.SetFeatures, (message) => this.#setFeatures(message)],
+      [FrontendMessage.SetOwner, () => {}],
+      [FrontendMessage.ResetOwner, () => {}],
+      [FrontendMessage.GetProtocolFeatures, () => number(PROTOCOL_FEATURES)],
+      [FrontendMessage.SetProtocolFeatures, (message) => this.#setProtocolFeatures(message)],
+      [FrontendMessage.GetQueueNum, () => number(BigInt(this.#vrings.length))],
+      [FrontendMessage.SetMemTable, (message) => this.#setMemoryTable(message)],
+      [FrontendMessage.GetMaxMemSlots, () => number(BigInt(MAX_MEMORY_SLOTS))],
+      [FrontendMessage.AddMemReg, (message) => this.#addMemory(message)],
+      [FrontendMessage.RemMemReg, (message) => this.#removeMemory(message)],
+      [FrontendMessage.SetVringNum, (message) => this.#setSize(message)],
+      [FrontendMessage.SetVringAddr, (message) => this.#setAddresses(message)],
+      [FrontendMessage.SetVringBase, (message) => this.#setBase(message)],
+      [FrontendMessage.GetVringBase, (message) => this.#takeBase(message)],
+      [FrontendMessage.SetVringKick, (message) => this.#setKick(message)],
+      [FrontendMessage.SetVringCall, (message) => this.#setCall(message)],
+      [FrontendMessage.SetVringErr, (message) => this.#setErr(message)],
+      [FrontendMessage.SetVringEnable, (message) => this.#setEnabled(message)],
+      [FrontendMessage.SetBackendReqFd, (message) => this.#setRequests(message)],
+      [FrontendMessage.GetConfig, (message) => this.#getConfig(message)],
+      [FrontendMessage.SetConfig, (message) => this.#setConfig(message)],
+      [FrontendMessage.GetInflightFd, (message) => this.#getInflight(message)],
+      [FrontendMessage.SetInflightFd, (message) => this.#setInflight(message)],
+      [FrontendMessage.ResetDevice, () => this.#reset()],
+    ];
+    return new Map(handlers);
+  }
+
+  #setFeatures({ payload }: IncomingMessage): void {
+    const { value } = U64.decode(payload);
+    if ((value & ~this.#features) !== 0n) {
+      throw new BackendRefusal(`features 0x${value.toString(16)} were not all offered`);
+    }
+    this.#changed(() => {
+      this.#accepted = value;
+      this.#device.start?.(value & ~TransportFeature.ProtocolFeatures);
+      if ((value & TransportFeature.ProtocolFeatures) !== 0n) return;
+      for (const vring of this.#vrings) vring.enabled = true;
+    });
+  }
+
+  #setProtocolFeatures({ payload }: IncomingMessage): void {
+    const { value } = U64.decode(payload);
+    if ((value & ~PROTOCOL_FEATURES) !== 0n) {
+      throw new BackendRefusal(`protocol features 0x${value.toString(16)} were not all offered`);
+    }
+    this.#protocol = value;
+  }
+
+  #setMemoryTable({ request, payload, fds }: IncomingMessage): void {
+    const count = new DataView(payload.buffer).getUint32(0, true);
+    if (payload.length !== memoryTableSize(count) || count !== fds.length) {
+      const detail = `${payload.length} bytes and ${fds.length} descriptors for ${count} regions`;
+      throw broke(request, "wrong-size", detail);
+    }
+    const table = new Uint8Array(MemoryTable.size);
+    table.set(payload);
+    const regions = MemoryTable.decode(table).regions.slice(0, count).map(plain);
+    this.#changed(() => this.#memory.replace(regions, fds));
+  }
+
+  #addMemory({ request, payload, fds }: IncomingMessage): void {
+    if (fds.length !== 1) throw broke(request, "descriptors", "no descriptor came with a region");
+    const region = plain(SingleMemoryRegion.decode(payload).region);
+    this.#changed(() => this.#memory.add(region, fds[0]));
+  }
+
+  #removeMemory({ payload }: IncomingMessage): void {
+    const region = plain(SingleMemoryRegion.decode(payload).region);
+    this.#changed(() => this.#memory.remove(region));
+  }
+
+  #setSize(message: IncomingMessage): void {
+    const { vring, num } = this.#state(message);
+    if (num < 1 || num > MAX_QUEUE_SIZE || (num & (num - 1)) !== 0) {
+      throw new BackendRefusal(`a queue cannot have ${num} descriptors`);
+    }
+    this.#notRunning(vring);
+    vring.size = num;
+  }
+
+  #setAddresses({ request, payload }: IncomingMessage): void {
+    const { index, flags, descriptor: desc, available: avail, used } = VringAddr.decode(payload);
+    const vring = this.#vring(request, index);
+    if (flags !== 0) throw new BackendRefusal("writes to memory cannot be logged");
+    const old = vring.addresses;
+    vring.addresses = { desc, avail, used };
+    this.#changed(() => {
+      if (this.#memory.mappingCount > 0 && vring.size > 0 && this.#place(vring) === undefined) {
+        vring.addresses = old;
+        throw new BackendRefusal(`the rings of queue ${index} are not in shared memory`);
+      }
+    });
+  }
+
+  #setBase(message: IncomingMessage): void {
+    const { vring, num } = this.#state(message);
+    if (num > 0xffff) throw new BackendRefusal(`a queue cannot stand at ${num}`);
+    this.#notRunning(vring);
+    vring.base = num;
+  }
+
+  #takeBase({ request, payload }: IncomingMessage): BackendAnswer {
+    const { index } = VringState.decode(payload);
+    const vring = this.#vring(request, index);
+    this.#device.settle?.();
+    this.#stop(vring);
+    // The kick belongs to the frontend again, which may look at its counter.
+    vring.kick?.drain();
+    vring.setKick(undefined);
+    return { payload: VringState.encode({ index, num: vring.base }) };
+  }
+
+  #setKick(message: IncomingMessage): void {
+    const { vring, fd } = this.#vringFd(message);
+    if (fd === undefined) throw new BackendRefusal("this backend does not poll for kicks");
+    this.#stopAfterSettling(vring);
+    vring.faultTold = false;
+    const { poller, kickTag } = this.#host;
+    try {
+      const kick = vring.setKick(fd);
+      if (kick !== undefined) poller.add(kick.fd, kickTag + vring.index, KICK_EVENTS);
+    } catch (error) {
+      vring.setKick(undefined);
+      throw new BackendRefusal(error instanceof Error ? error.message : String(error));
+    }
+    this.#startAll();
+  }
+
+  #setCall(message: IncomingMessage): void {
+    const { vring, fd } = this.#vringFd(message);
+    vring.call = fd;
+    // What was completed before the driver could be told of it.
+    if (vring.queue !== undefined) vring.signal();
+  }
+
+  #setErr(message: IncomingMessage): void {
+    const { vring, fd } = this.#vringFd(message);
+    vring.err = fd;
+  }
+
+  #setEnabled(message: IncomingMessage): void {
+    const { vring, num } = this.#state(message);
+    if (num > 1) throw new BackendRefusal(`a queue is enabled by 1 and disabled by 0, not ${num}`);
+    if (num === 0) this.#stopAfterSettling(vring);
+    vring.enabled = num === 1;
+    this.#startAll();
+  }
+
+  #setRequests({ request, fds }: IncomingMessage): void {
+    if (fds.length !== 1) throw broke(request, "descriptors", "no descriptor came");
+    this.#requests?.[Symbol.dispose]();
+    this.#requests = fds[0].move();
+  }
+
+  #getConfig({ payload }: IncomingMessage): BackendAnswer {
+    const { offset, size } = ConfigHeader.decode(payload);
+    // No payload is how a backend says that it has no such bytes.
+    if (offset + size > MAX_CONFIG_SIZE || payload.length !== ConfigHeader.size + size) {
+      return { payload: new Uint8Array(0) };
+    }
+    const space = new Uint8Array(MAX_CONFIG_SIZE);
+    space.set(this.#device.config);
+    payload.set(space.subarray(offset, offset + size), ConfigHeader.size);
+    return { payload };
+  }
+
+  #setConfig({ payload }: IncomingMessage): void {
+    const { offset, size } = ConfigHeader.decode(payload);
+    const bytes = payload.subarray(ConfigHeader.size);
+    const inside = size === bytes.length && offset + size <= this.#device.config.length;
+    if (!inside || this.#device.writeConfig?.(offset, bytes) !== true) {
+      throw new BackendRefusal(`${size} bytes at ${offset} of the config space cannot be written`);
+    }
+  }
+
+  #getInflight({ payload }: IncomingMessage): BackendAnswer {
+    const { queueCount, queueSize } = Inflight.decode(payload);
+    try {
+      const mmapSize = inflightBytes(queueCount, queueSize);
+      const fd = (this.#host.allocateShared ?? memfd)("inflight", mmapSize);
+      return {
+        payload: Inflight.encode({ mmapSize, mmapOffset: 0, queueCount, queueSize }),
+        fds: [fd],
+      };
+    } catch (error) {
+      this.#host.log(error instanceof Error ? error.message : String(error));
+      return { payload: Inflight.encode({ queueCount, queueSize }) };
+    }
+  }
+
+  #setInflight({ request, payload, fds }: IncomingMessage): void {
+    if (fds.length !== 1) throw broke(request, "descriptors", "no descriptor came");
+    const memory = new InflightMemory(this.#host.window, Inflight.decode(payload), fds[0]);
+    this.#changed(() => {
+      this.#inflight?.[Symbol.dispose]();
+      this.#inflight = memory;
+    });
+  }
+
+  #reset(): void {
+    this.#device.settle?.();
+    for (const vring of this.#vrings) {
+      this.#stop(vring);
+      vring.reset();
+    }
+    this.#accepted = 0n;
+    this.#device.reset?.();
+  }
+
+  /** Does something that running queues must not see happen. They go on afterwards, or stay as they were. */
+  #changed(change: () => void): void {
+    this.#device.settle?.();
+    for (const vring of this.#vrings) this.#stop(vring);
+    try {
+      change();
+    } finally {
+      this.#startAll();
+    }
+  }
+
+  #stopAfterSettling(vring: Vring): void {
+    if (vring.queue === undefined) return;
+    this.#device.settle?.();
+    this.#stop(vring);
+  }
+
+  #stop(vring: Vring): void {
+    const { queue } = vring;
+    if (queue === undefined) return;
+    queue.notify();
+    vring.base = queue.base;
+    vring.queue = undefined;
+    vring.due = false;
+  }
+
+  #startAll(): void {
+    for (const vring of this.#vrings) {
+      if (vring.queue === undefined && vring.complete) this.#start(vring);
+    }
+  }
+
+  /** A queue whose rings cannot be used stays away; the frontend hears of it by the error descriptor. */
+  #start(vring: Vring): void {
+    const rings = this.#place(vring);
+    if (rings === undefined) {
+      if (this.#memory.mappingCount > 0) {
+        this.#complain(vring, "its rings are not in shared memory");
+      }
+      return;
+    }
+    const { window } = this.#host;
+    const log = this.#inflight?.log(vring.index, vring.size);
+    let recovery;
+    try {
+      recovery = log?.recover(window.view.getUint16(rings.used + 2, true));
+    } catch (error) {
+      this.#complain(vring, error instanceof Error ? error.message : String(error));
+      return;
+    }
+    vring.queue = new Virtqueue({
+      index: vring.index,
+      memory: this.#memory.guest,
+      rings,
+      eventIndex: (this.#accepted & Feature.EventIdx) !== 0n,
+      indirect: (this.#accepted & Feature.IndirectDesc) !== 0n,
+      base: recovery?.base ?? vring.base,
+      signal: vring.signal,
+      log,
+      resubmit: recovery?.resubmit,
+    });
+    vring.faultTold = false;
+    vring.due = true;
+    // A predecessor may have completed something and ended before it said so.
+    if (recovery?.base !== undefined) vring.signal();
+  }
+
+  /** Where the rings are in the window; undefined when they are not, wholly, or not aligned. */
+  #place({ size, addresses }: Vring) {
+    if (addresses === undefined) return undefined;
+    const bytes = ringBytes(size);
+    const { user } = this.#memory;
+    const desc = user.translate(addresses.desc, bytes.desc);
+    const avail = user.translate(addresses.avail, bytes.avail);
+    const used = user.translate(addresses.used, bytes.used);
+    if (desc < 0 || avail < 0 || used < 0) return undefined;
+    if (desc % 16 !== 0 || avail % 2 !== 0 || used % 4 !== 0) return undefined;
+    return { size, desc, avail, used };
+  }
+
+  #state({ request, payload }: IncomingMessage): { vring: Vring; num: number } {
+    const { index, num } = VringState.decode(payload);
+    return { vring: this.#vring(request, index), num };
+  }
+
+  #vringFd({ request, payload, fds }: IncomingMessage): { vring: Vring; fd: Fd | undefined } {
+    const { value } = U64.decode(payload);
+    const vring = this.#vring(request, Number(value & BigInt(VringFd.IndexMask)));
+    const none = (value & BigInt(VringFd.NoFd)) !== 0n;
+    if (none !== (fds.length === 0)) {
+      throw broke(request, "descriptors", `${fds.length} came with 0x${value.toString(16)}`);
+    }
+    return { vring, fd: fds[0] };
+  }
+
+  #vring(request: number, index: number): Vring {
+    if (index < this.#vrings.length) return this.#vrings[index];
+    throw broke(request, "value", `there is no queue ${index}`);
+  }
+
+  #notRunning(vring: Vring): void {
+    if (vring.queue !== undefined) throw new BackendRefusal(`queue ${vring.index} is running`);
+  }
+
+  /** Ends the connection: the device has nothing in flight afterwards, and guest memory is gone. */
+  [Symbol.dispose](): void {
+    this.#reset();
+    for (const vring of this.#vrings) vring[Symbol.dispose]();
+    this.#memory[Symbol.dispose]();
+    this.#inflight?.[Symbol.dispose]();
+    this.#requests?.[Symbol.dispose]();
+    this.#connection[Symbol.dispose]();
+  }
+}
+
+const number = (value: bigint): BackendAnswer => ({ payload: U64.encode({ value }) });
+
+function plain(region: AnnouncedRegion): AnnouncedRegion {
+  const { guestAddress, size, userAddress, mmapOffset } = region;
+  return { guestAddress, size, userAddress, mmapOffset };
+}

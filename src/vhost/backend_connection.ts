@@ -1,0 +1,133 @@
+import { Errno, type Fd, sendMessage, setNonBlocking } from "../os/mod.ts";
+import { messageShapes } from "./backend_messages.ts";
+import { BackendRefusal } from "./backend_refusal.ts";
+import { messageBytes } from "./message_bytes.ts";
+import { type IncomingHeader, type IncomingMessage, MessageReader } from "./message_reader.ts";
+import { U64 } from "./payloads.ts";
+import { frontendMessageName, HeaderFlags } from "./protocol.ts";
+import { ProtocolError, type Violation } from "./protocol_error.ts";
+
+/** The answer to a message that has one of its own. The descriptors are closed when it is sent. */
+export interface BackendAnswer {
+  readonly payload: Uint8Array;
+  readonly fds?: readonly Fd[];
+}
+
+/** What the backend does with messages of the right shape. */
+export interface BackendHandler {
+  /** REPLY_ACK is negotiated. */
+  replyAck(): boolean;
+  /**
+   * @returns the answer, if this message has one of its own
+   * @throws BackendRefusal when the request fails; ProtocolError, made by `broke`, ends the connection
+   */
+  handle(message: IncomingMessage): BackendAnswer | undefined;
+}
+
+/** So many messages are taken before the queues have their turn. */
+const MESSAGES_PER_TURN = 32;
+
+/** The backend's end of a vhost-user connection: checks shapes, answers, acknowledges. */
+export class BackendConnection implements Disposable {
+  readonly #reader: MessageReader;
+  readonly #fd: Fd;
+
+  /** @param fd moves in here */
+  constructor(
+    fd: Fd,
+    private readonly handler: BackendHandler,
+    private readonly log: (text: string) => void,
+  ) {
+    this.#fd = fd.move();
+    setNonBlocking(this.#fd, true);
+    this.#reader = new MessageReader(this.#fd, broke, checkHeader);
+  }
+
+  /** For a poller; stays here. */
+  get fd(): Fd {
+    return this.#fd;
+  }
+
+  /** Deals with what has come. False when the connection is over: the frontend left, or broke the protocol. */
+  receive(): boolean {
+    try {
+      for (let i = 0; i < MESSAGES_PER_TURN; i++) {
+        const message = this.#reader.read();
+        if (message === "later") return true;
+        if (message === "closed") return false;
+        try {
+          this.#serve(message);
+        } finally {
+          for (const fd of message.fds) fd[Symbol.dispose]();
+        }
+      }
+      return true;
+    } catch (error) {
+      this.log(error instanceof Error ? error.message : String(error));
+      return false;
+    }
+  }
+
+  #serve(message: IncomingMessage): void {
+    const { request, fds } = message;
+    const shape = messageShapes.get(request);
+    const wantsReply = (message.flags & HeaderFlags.NeedReply) !== 0 && this.handler.replyAck();
+    if (shape === undefined) {
+      if (!wantsReply) throw broke(request, "unexpected", "this backend does not know it");
+      this.#send(request, U64.encode({ value: 1n }));
+      return;
+    }
+    if (fds.length > shape.fds) {
+      throw broke(request, "descriptors", `${fds.length} came and not ${shape.fds}`);
+    }
+    let failed = false;
+    try {
+      const answer = this.handler.handle(message);
+      if (answer !== undefined) {
+        this.#send(request, answer.payload, answer.fds);
+        return;
+      }
+    } catch (error) {
+      if (!(error instanceof BackendRefusal)) throw error;
+      this.log(`Cannot do ${frontendMessageName(request)}: ${error.message}`);
+      // A frontend that does not ask would go on as if all were well.
+      if (!wantsReply) throw broke(request, "value", error.message);
+      failed = true;
+    }
+    if (wantsReply) this.#send(request, U64.encode({ value: failed ? 1n : 0n }));
+  }
+
+  #send(request: number, payload: Uint8Array, fds: readonly Fd[] = []): void {
+    const bytes = messageBytes(request, HeaderFlags.Reply, payload);
+    const sent = sendMessage(this.#fd, bytes, fds);
+    for (const fd of fds) fd[Symbol.dispose]();
+    // Its end, if that is why, is read next. Otherwise it asks on and on and never listens.
+    if (sent >= 0 && sent < bytes.length || sent === -Errno.EAGAIN) {
+      throw broke(request, "unexpected", "the frontend does not take its answers");
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.#reader[Symbol.dispose]();
+    this.#fd[Symbol.dispose]();
+  }
+}
+
+/** Makes the error for a message that no frontend may send. */
+export function broke(
+  request: number | undefined,
+  violation: Violation,
+  detail: string,
+): ProtocolError {
+  return new ProtocolError("frontend", request, violation, detail);
+}
+
+function checkHeader({ request, flags, size }: IncomingHeader): void {
+  if ((flags & HeaderFlags.Reply) !== 0) {
+    throw broke(request, "reply-flag", "a reply came where only requests are due");
+  }
+  const shape = messageShapes.get(request);
+  if (shape !== undefined && (size < shape.least || size > shape.most)) {
+    throw broke(request, "wrong-size", `it has ${size} bytes`);
+  }
+}

@@ -1,0 +1,95 @@
+import {
+  acceptUnix,
+  Errno,
+  Events,
+  type Fd,
+  OsError,
+  Poller,
+  pollOne,
+  type Window,
+} from "../os/mod.ts";
+import type { DeviceSource, VirtioDevice } from "../virtio/mod.ts";
+import { Backend, type BackendHost } from "./backend.ts";
+
+const CONNECTION_TAG = 0;
+const KICK_TAG = 1;
+const SOURCE_TAG = 0x1_0000;
+
+/**
+ * The main loop of a process that is one device: waits for its frontend, for kicks and for what the
+ * device itself waits for, and blocks meanwhile. No request allocates here.
+ */
+export class DeviceLoop implements Disposable {
+  readonly #poller = new Poller();
+  readonly #host: BackendHost;
+
+  constructor(
+    private readonly device: VirtioDevice,
+    host: { readonly window: Window; readonly log: (text: string) => void },
+  ) {
+    this.#host = { ...host, poller: this.#poller, kickTag: KICK_TAG };
+    for (const [i, source] of (device.sources ?? []).entries()) this.#watch(i, source);
+  }
+
+  /** Serves one frontend until it hangs up or breaks the protocol. */
+  serve(connection: Fd): void {
+    const host = { ...this.#host, log: limited(this.#host.log) };
+    using backend = new Backend(connection, this.device, host);
+    const poller = this.#poller;
+    poller.add(backend.fd, CONNECTION_TAG);
+    let busy = false;
+    for (;;) {
+      const count = poller.wait(busy ? 0 : -1);
+      for (let i = 0; i < count; i++) {
+        const tag = poller.tag(i);
+        if (tag >= SOURCE_TAG) {
+          this.#ready(tag - SOURCE_TAG);
+          backend.wake();
+        } else if (tag >= KICK_TAG) {
+          backend.kicked(tag - KICK_TAG);
+        } else if (!backend.receive()) {
+          return;
+        }
+      }
+      busy = backend.run();
+    }
+  }
+
+  /** Serves one frontend after the other, without end. */
+  serveEach(listener: Fd): never {
+    for (;;) {
+      // Whether the listener blocks is not for us to know.
+      pollOne(listener, Events.In, -1);
+      const connection = acceptUnix(listener);
+      if (connection !== undefined) this.serve(connection);
+    }
+  }
+
+  /** Edge-triggered: a device may leave input where it is until its driver has room for it. */
+  #watch(index: number, { fd, writable }: DeviceSource): void {
+    const events = (writable === true ? Events.Out : Events.In) | Events.EdgeTriggered;
+    try {
+      this.#poller.add(fd, SOURCE_TAG + index, events);
+    } catch (error) {
+      // A plain file is always ready and cannot be waited for.
+      if (!(error instanceof OsError) || error.errno !== Errno.EPERM) throw error;
+      this.#ready(index);
+    }
+  }
+
+  #ready(index: number): void {
+    this.device.sources?.[index]?.ready();
+  }
+
+  [Symbol.dispose](): void {
+    this.#poller[Symbol.dispose]();
+  }
+}
+
+/** A frontend can make us complain as often as it likes. */
+function limited(log: (text: string) => void, lines = 20): (text: string) => void {
+  return (text) => {
+    if (lines > 0) log(text);
+    if (--lines === 0) log("there is more of this, which is not shown");
+  };
+}
