@@ -1,4 +1,4 @@
-import { ignoreInspectorSignal, installKickSignal, Reactor, Window } from "../os/mod.ts";
+import { installKickSignal, Reactor, Window } from "../os/mod.ts";
 import { Kvm, requireRealKvm } from "../kvm/mod.ts";
 import { Starter } from "../sandbox/mod.ts";
 
@@ -17,8 +17,7 @@ export class Host implements Disposable {
    * @throws {HostError} when this host cannot run a VM
    */
   static open(): Host {
-    ignoreInspectorSignal();
-    using undo = new DisposableStack();
+      using undo = new DisposableStack();
     const kvm = undo.use(Kvm.open());
     const window = Window.reserve();
     installKickSignal();

@@ -39,7 +39,6 @@ export interface ServeOptions {
  * @throws {MachineError} when it cannot be set up, or the worker ends with an error
  */
 export async function serveDevice({ log, device, connection }: ServeOptions): Promise<void> {
-  ignoreInspectorSignal();
   using reactor = new Reactor();
   using starter = Starter.spawn(reactor);
   using owned = new DisposableStack();
