@@ -12,7 +12,7 @@ const INIT = `
 check() {
   uname -r
   echo "disk: sha256 $(sha256sum /dev/vda | cut -d' ' -f1)"
-  poweroff
+  end poweroff
 }
 grep -q ${SELF_CHECK} /proc/cmdline && check
 hostname example
@@ -32,8 +32,9 @@ What there is to try:
 
 END
 cd /data
-PS1='example:\\w# ' setsid cttyhack sh
-poweroff
+export PS1='example:\\w# '
+shell
+end poweroff
 `;
 
 const README =

@@ -6,7 +6,7 @@ export class SelfCheckError extends Error {}
 /** SHA-256 over a whole file, in hexadecimal. */
 export async function hashFile(path: string): Promise<string> {
   const hash = createHash("sha256");
-  using file = await Deno.open(path);
+  const file = await Deno.open(path);
   for await (const chunk of file.readable) hash.update(chunk);
   return hash.digest("hex");
 }

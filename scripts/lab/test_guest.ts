@@ -22,12 +22,13 @@ if [ -n "$script" ]; then
   echo "$script" | base64 -d >/root/script
   sh /root/script
   echo "guest: status $?"
-  poweroff
+  end poweroff
 fi
 stty -echo </dev/console
 echo "${GUEST_READY}"
-PS1= PS2= setsid cttyhack sh -i
-poweroff
+export PS1= PS2=
+shell -i
+end poweroff
 `;
 
 /** Files of the guest that tests drive. */

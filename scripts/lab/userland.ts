@@ -27,15 +27,27 @@ mkdir -p /dev/pts /dev/shm
 mount -t devpts devpts /dev/pts
 mount -t tmpfs tmp /tmp
 [ -e /modules/order ] && while read -r module; do insmod "/modules/$module"; done </modules/order
+end() {
+  cd /
+  kill -9 -1
+  umount -a -r -t ext4 2>/dev/null
+  busybox "$1" -f
+}
+# What busybox' poweroff and reboot tell process 1.
+trap 'end poweroff' USR2
+trap 'end reboot' TERM
+# A shell on the console; a trap cannot run while a foreground command does.
+shell() {
+  setsid cttyhack sh "$@" </dev/console &
+  wait $!
+}
 `;
-
-/** busybox' poweroff asks process 1, which is a script here. */
-const ENDINGS = ["poweroff", "reboot"] as const;
 
 /**
  * An initial RAM disk with busybox as its whole userland.
  *
- * @param init a shell script that goes on after the mounts and modules
+ * @param init a shell script that goes on after the mounts and modules; it may use `shell` (runs one on the console) and
+ *   `end poweroff`, `end reboot`
  * @param modulesDir of a kernel whose drivers are modules
  */
 export async function busyboxInitrd(
@@ -64,9 +76,6 @@ export async function busyboxInitrd(
       path: `bin/${name}`,
       target: "busybox",
     })),
-    ...ENDINGS.map((name) =>
-      text(`sbin/${name}`, `#!/bin/sh\nsync\nexec busybox ${name} -f\n`, 0o755)
-    ),
     ...["proc", "sys", "tmp", "root", "data", "run", "mnt"].map((path): CpioEntry => ({
       kind: "directory",
       path,
