@@ -14,20 +14,15 @@ export interface KvmProbe {
 }
 
 /**
- * Where real begins. Measured: 0.7 to 1 million iterations a second under a KVM that interprets, 250
- * million on an idle nested KVM in software emulation (7 million there in a single short run on a busy
- * machine, hence the longer ones), a billion and more on hardware.
+ * Where real begins. Measured: 0.3 to 1 million iterations a second under a KVM that interprets, 50 million and
+ * more in these short runs on a nested KVM in software emulation, a hundred million and more on hardware.
  */
 export const REAL_ITERATIONS_PER_SECOND = 4e6;
 
-/** So fast that no further run is needed. */
-const CONVINCING = 30e6;
-/** Rounds of the first run: 0.1 s where KVM interprets. */
-const ITERATIONS = 100_000;
-/** A run that took less (in ms) is dominated by what surrounds it; the next one is longer. */
-const SHORT = 30;
-const LENGTHEN = 10;
-const RUNS = 3;
+/** Rounds of one run: 10 to 30 ms where KVM interprets, far below one elsewhere. */
+const ITERATIONS = 10_000;
+/** On a busy machine a run may be interrupted and look slow: one fast run in so many is proof enough. */
+const RUNS = 100;
 /** For all runs together, in ms. */
 const LIMIT = 1000;
 const PAGE = 4096;
@@ -43,7 +38,7 @@ const CODE = [0x49, 0x75, 0xfd, 0xf4];
 
 /**
  * Runs a guest of three instructions and measures its speed: a /dev/kvm that opens may still interpret
- * guest code. Takes under a millisecond of guest time where KVM is real, at most a second elsewhere.
+ * guest code. Takes under a millisecond of guest time where KVM is real, a second elsewhere.
  *
  * @throws OsError when the guest cannot even be made
  */
@@ -99,27 +94,24 @@ function enterProtectedMode(vcpu: Vcpu): void {
 
 function measure(vcpu: Vcpu): KvmProbe {
   let best = 0;
-  let iterations = ITERATIONS;
   const deadline = performance.now() + LIMIT;
-  for (let run = 0; run < RUNS && best < CONVINCING; run++) {
-    const rcx = BigInt(iterations);
-    vcpu.setRegs({ rip: BigInt(CODE_ADDRESS), rflags: RESERVED_FLAG, rcx });
+  for (let run = 0; run < RUNS && best < REAL_ITERATIONS_PER_SECOND; run++) {
+    vcpu.setRegs({ rip: BigInt(CODE_ADDRESS), rflags: RESERVED_FLAG, rcx: BigInt(ITERATIONS) });
     const start = performance.now();
     const left = Math.ceil(deadline - start);
     if (left <= 0) break;
     const result = kvmRunLimited(vcpu.fd, left);
-    const elapsed = performance.now() - start;
-    best = Math.max(best, iterationsDone(vcpu, result, iterations) / elapsed * 1000);
-    if (elapsed < SHORT) iterations *= LENGTHEN;
+    const seconds = (performance.now() - start) / 1000;
+    best = Math.max(best, iterationsDone(vcpu, result) / seconds);
   }
   return { iterationsPerSecond: best, real: best >= REAL_ITERATIONS_PER_SECOND };
 }
 
-function iterationsDone(vcpu: Vcpu, result: number, wanted: number): number {
+function iterationsDone(vcpu: Vcpu, result: number): number {
   // Cut off by the limit inside the loop.
-  if (result < 0) return wanted - Number(vcpu.getRegs().rcx & 0xffff_ffffn);
+  if (result < 0) return ITERATIONS - Number(vcpu.getRegs().rcx & 0xffff_ffffn);
   const reason = vcpu.run.exitReason;
-  if (reason === ExitReason.Halt) return wanted;
+  if (reason === ExitReason.Halt) return ITERATIONS;
   throw new HostError(
     "emulated",
     `KVM cannot run a guest of three instructions: it stopped with ${exitReasonName(reason)}.`,

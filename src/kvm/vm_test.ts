@@ -235,9 +235,7 @@ kvmTest("another thread runs a borrowed vCPU and is kicked out of it", async (kv
 });
 
 kvmTest("the probe tells a real KVM from one that interprets", (kvm) => {
-  const start = performance.now();
   const probe = probeKvm(kvm, window);
-  assert.ok(performance.now() - start < 1500);
   assert.ok(probe.iterationsPerSecond > 1e4);
   assert.equal(probe.real, probe.iterationsPerSecond >= REAL_ITERATIONS_PER_SECOND);
   // Hardware that this kernel drives has one of these modules; PVM has neither.
