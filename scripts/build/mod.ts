@@ -16,8 +16,6 @@ export function staleProducts(names?: readonly string[]): Map<Product, string> {
   const stale = new Map<Product, string>();
   for (const product of products) {
     if (names !== undefined && !names.includes(product.name)) continue;
-    const { recipe: r } = product; // TODO: remove when all entries exist
-    if (!exists(join(root, r.kind === "c" ? r.source : r.entry))) continue;
     const recipe = { ...product.recipe, deno: Deno.version.deno };
     const wanted = digest(recipe, product.inputs);
     if (stampOf(product) !== wanted || !exists(join(folder, product.name))) {

@@ -1,0 +1,41 @@
+// `deno task test [--only KIND[,KIND]] [ARGUMENTS OF deno test]`: everything that is checked, like CI does it.
+// The last line is `N passed, N failed`.
+import { ready } from "./ready.ts";
+import type { Report } from "./test/read_report.ts";
+import { runSuite } from "./test/run_suite.ts";
+import { kinds } from "./test/suites.ts";
+
+const [chosen, more] = parse(Deno.args.filter((word) => word !== "--"));
+await ready(...chosen.flatMap(([, { purposes }]) => purposes));
+const reports: [string, Report][] = [];
+for (const [name, { suites }] of chosen) {
+  for (const suite of suites) {
+    const words = suite.counts === "tests" ? more : [];
+    reports.push([
+      suite.name === name ? name : `${name} ${suite.name}`,
+      await runSuite(suite, words),
+    ]);
+  }
+}
+
+console.log("\n== Summary");
+for (const [name, { passed, failed, ignored }] of reports) {
+  console.log(`${failed === 0 ? "ok  " : "FAIL"} ${name}: ${passed} passed, ${failed} failed`);
+  for (const test of ignored) console.log(`     left out: ${test}`);
+}
+const sum = (key: "passed" | "failed") =>
+  reports.reduce((total, [, report]) => total + report[key], 0);
+console.log(`${sum("passed")} passed, ${sum("failed")} failed`);
+Deno.exit(sum("failed") === 0 ? 0 : 1);
+
+function parse(args: string[]): [[string, typeof kinds[string]][], string[]] {
+  if (args[0] !== "--only") return [Object.entries(kinds), args];
+  const [, list = "", ...rest] = args;
+  const names = list.split(",");
+  const unknown = names.find((name) => !Object.hasOwn(kinds, name));
+  if (unknown !== undefined) {
+    console.error(`There is no kind of test "${unknown}", only ${Object.keys(kinds).join(", ")}.`);
+    Deno.exit(1);
+  }
+  return [names.map((name) => [name, kinds[name]]), rest];
+}
