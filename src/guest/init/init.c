@@ -6,24 +6,32 @@
  * rootdelay= (seconds to wait for the disk, 10 when not given).
  */
 #define _GNU_SOURCE
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/io.h>
 #include <sys/mount.h>
+#include <sys/reboot.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/sysmacros.h>
-#include <dirent.h>
+#include <termios.h>
 #include <unistd.h>
 
 enum { TEXT = 4096, NAME = 256 };
 
 static char cmdline[TEXT];
 
-/* Ends as a kernel panic, which the monitor reports as the guest's failure. */
+/* pvpanic (QEMU docs/specs/pvpanic): reading tells which events it takes, writing reports one. */
+enum { PVPANIC_PORT = 0x505, PVPANIC_PANICKED = 1, NO_DEVICE = 0xff };
+
+/*
+ * Ends as the guest's failure. Where the monitor can be told, it is, and our message stays the last
+ * one; elsewhere the end of process 1 makes the kernel panic, with all that it prints then.
+ */
 static void fail(const char *format, ...)
 {
 	va_list args;
@@ -32,8 +40,14 @@ static void fail(const char *format, ...)
 	vfprintf(stderr, format, args);
 	fputc('\n', stderr);
 	va_end(args);
-	/* The serial console sends what it has. */
-	fsync(2);
+	tcdrain(2);
+	if (ioperm(PVPANIC_PORT, 1, 1) == 0) {
+		unsigned char events = inb(PVPANIC_PORT);
+		if (events != NO_DEVICE && (events & PVPANIC_PANICKED) != 0) {
+			outb(PVPANIC_PANICKED, PVPANIC_PORT);
+			reboot(RB_POWER_OFF);
+		}
+	}
 	_exit(1);
 }
 

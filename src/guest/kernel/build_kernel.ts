@@ -1,0 +1,168 @@
+import { join } from "node:path";
+import type { Progress } from "../progress.ts";
+import { CompileProgress } from "./compile_progress.ts";
+import { configureKernel } from "./configure_kernel.ts";
+import { contentHash } from "./content_hash.ts";
+import { kernelsDir } from "./debian_kernel.ts";
+import { guestDrivers } from "./drivers.ts";
+import { driversFragment, type GuestDriver, installDrivers } from "./guest_driver.ts";
+import { KernelBuildError } from "./kernel_build_error.ts";
+import {
+  cachedKernelSource,
+  fetchKernelSource,
+  kernelBuildDir,
+  type KernelSource,
+} from "./kernel_source.ts";
+import { make } from "./make.ts";
+import { type Profile, profileFragment } from "./profiles.ts";
+import { run } from "./run.ts";
+import {
+  markNewest,
+  readSmallKernel,
+  SMALL_KERNEL_RECORD,
+  type SmallKernel,
+  smallKernelDir,
+  type SmallKernelRecord,
+} from "./small_kernel.ts";
+import { missingPackages } from "./toolchain.ts";
+
+/** What to build, and how. */
+export interface KernelBuildOptions {
+  /** By default `app`. */
+  readonly profile?: Profile;
+  readonly cacheDir: string;
+  readonly progress: Progress;
+  /** Ends the build; the next one goes on where it stopped. */
+  readonly signal?: AbortSignal;
+  /** Look whether Debian has a newer source than that in the cache. */
+  readonly newer?: boolean;
+  /** Compilers at a time, by default one for each CPU. */
+  readonly jobs?: number;
+  /** By default those of the program. */
+  readonly drivers?: readonly GuestDriver[];
+}
+
+/**
+ * Builds a small kernel, `CACHE/kernels/small-PROFILE-VERSION-HASH/`, out of Debian's source, our configuration and our
+ * drivers. One that was built from the same is used again; one that was interrupted goes on. Needs a C toolchain, and apt
+ * for the source, neither root nor an installed package.
+ *
+ * @throws {KernelFetchError} when the source cannot be had
+ * @throws {KernelBuildError} when packages are missing, an option of the configuration is lost, or make fails
+ * @throws the signal's reason when it is aborted
+ */
+export async function buildKernel(options: KernelBuildOptions): Promise<SmallKernel> {
+  const { profile = "app", cacheDir, progress, signal, drivers = guestDrivers } = options;
+  const fragment = `${profileFragment(profile)}\n${driversFragment(drivers)}`;
+  const identify = (source: KernelSource) => identity(profile, source, fragment, drivers);
+  const present = options.newer ? undefined : await cachedKernelSource(cacheDir);
+  const finished = present && await reuse(cacheDir, await identify(present));
+  if (finished !== undefined) return finished;
+
+  await requireToolchain();
+  await Deno.mkdir(kernelBuildDir(cacheDir), { recursive: true });
+  using lock = await Deno.open(join(kernelBuildDir(cacheDir), "lock"), {
+    create: true,
+    write: true,
+  });
+  if (!await lock.tryLock(true)) {
+    progress("waiting for another process that builds a kernel");
+    await lock.lock(true);
+  }
+  signal?.throwIfAborted();
+  const source = await fetchKernelSource(cacheDir, progress, options);
+  const what = await identify(source);
+  const meanwhile = await reuse(cacheDir, what);
+  if (meanwhile !== undefined) return meanwhile;
+
+  const output = join(source.directory, profile);
+  await Deno.mkdir(output, { recursive: true });
+  progress("configuring the kernel");
+  await installDrivers(source.tree, drivers);
+  await configureKernel(source.tree, output, fragment, signal);
+  const compiled = await CompileProgress.start(output, profile, source.version, progress);
+  await make({
+    tree: source.tree,
+    output,
+    // vmlinux is on the way to bzImage.
+    targets: ["bzImage"],
+    jobs: options.jobs,
+    signal,
+    onLine: (line) => compiled.see(line),
+  });
+  progress("packing up the kernel");
+  return await store(cacheDir, output, what);
+}
+
+type Identity = Omit<SmallKernelRecord, "built" | "sizes">;
+
+async function identity(
+  profile: Profile,
+  source: KernelSource,
+  fragment: string,
+  drivers: readonly GuestDriver[],
+): Promise<Identity> {
+  const hash = await contentHash([profile, source.version, fragment, drivers]);
+  return { profile, sourceVersion: source.version, contentHash: hash };
+}
+
+async function reuse(cacheDir: string, what: Identity): Promise<SmallKernel | undefined> {
+  const kernel = await readSmallKernel(smallKernelDir(cacheDir, what));
+  if (kernel?.contentHash !== what.contentHash) return undefined;
+  await markNewest(kernel);
+  return kernel;
+}
+
+async function requireToolchain(): Promise<void> {
+  const missing = await missingPackages();
+  if (missing.length === 0) return;
+  throw new KernelBuildError(
+    "Cannot build a kernel: programs are missing on this machine. Install them:\n" +
+      `  ${Deno.uid() === 0 ? "" : "sudo "}apt-get install ${missing.join(" ")}`,
+  );
+}
+
+/** Copies what is kept beside its final place and renames, so that a kernel's folder is always whole. */
+async function store(cacheDir: string, output: string, what: Identity): Promise<SmallKernel> {
+  const parent = kernelsDir(cacheDir);
+  await Deno.mkdir(parent, { recursive: true });
+  const temporary = await Deno.makeTempDir({ dir: parent, prefix: ".building-" });
+  try {
+    await Deno.chmod(temporary, 0o755);
+    const vmlinux = join(temporary, "vmlinux"), bzImage = join(temporary, "bzImage");
+    const strip = await run("strip", ["-o", vmlinux, join(output, "vmlinux")]);
+    if (!strip.success) throw new KernelBuildError("Cannot strip vmlinux.", strip.stderr.trim());
+    await Deno.copyFile(join(output, "arch/x86/boot/bzImage"), bzImage);
+    await Deno.copyFile(join(output, ".config"), join(temporary, "config"));
+    await Deno.copyFile(join(output, "System.map"), join(temporary, "System.map"));
+    const record: SmallKernelRecord = {
+      ...what,
+      built: new Date().toISOString(),
+      sizes: {
+        vmlinux: (await Deno.stat(vmlinux)).size,
+        bzImage: (await Deno.stat(bzImage)).size,
+      },
+    };
+    await Deno.writeTextFile(
+      join(temporary, SMALL_KERNEL_RECORD),
+      JSON.stringify(record, undefined, 2) + "\n",
+    );
+    const directory = smallKernelDir(cacheDir, what);
+    await removeTree(directory);
+    await Deno.rename(temporary, directory);
+    const kernel = await readSmallKernel(directory);
+    if (kernel === undefined) throw new KernelBuildError(`${directory} holds no kernel.`);
+    return kernel;
+  } catch (error) {
+    await removeTree(temporary);
+    throw error;
+  }
+}
+
+async function removeTree(path: string): Promise<void> {
+  try {
+    await Deno.remove(path, { recursive: true });
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+}

@@ -1,0 +1,55 @@
+import { join } from "node:path";
+import type { Progress } from "../progress.ts";
+import { filesToCompile, type Profile } from "./profiles.ts";
+
+/** A line of make's about one file that it compiles. */
+const COMPILES = /^ {2}(?:CC|AS|HOSTCC) +\S/;
+
+/** Shows how many files of the kernel are compiled, counting those of a build that was interrupted. */
+export class CompileProgress {
+  readonly #progress: Progress;
+  readonly #step: string;
+  readonly #total: number;
+  #done: number;
+
+  private constructor(progress: Progress, step: string, total: number, done: number) {
+    this.#progress = progress;
+    this.#step = step;
+    this.#total = total;
+    this.#done = done;
+    this.#show();
+  }
+
+  /** @param output the build's folder, where files of an earlier build may be */
+  static async start(
+    output: string,
+    profile: Profile,
+    version: string,
+    progress: Progress,
+  ): Promise<CompileProgress> {
+    const total = filesToCompile[profile];
+    const step = `compiling Linux ${version} for profile ${profile}, ${total} files`;
+    return new CompileProgress(progress, step, total, await countObjects(output));
+  }
+
+  /** Takes note of a line that make printed. */
+  see(line: string): void {
+    if (!COMPILES.test(line)) return;
+    this.#done++;
+    this.#show();
+  }
+
+  #show(): void {
+    this.#progress(this.#step, Math.min(this.#done / this.#total, 1));
+  }
+}
+
+/** The files that are compiled already: the build keeps a note of the command for each. */
+async function countObjects(directory: string): Promise<number> {
+  let count = 0;
+  for await (const { name, isDirectory } of Deno.readDir(directory)) {
+    if (isDirectory) count += await countObjects(join(directory, name));
+    else if (/^\..*\.o\.cmd$/.test(name) && name !== ".built-in.o.cmd") count++;
+  }
+  return count;
+}
