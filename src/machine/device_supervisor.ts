@@ -17,6 +17,9 @@ import { MachineError } from "./outcome.ts";
 /** Entries that we offer for a queue; the driver may take fewer. */
 const QUEUE_SIZE = 256;
 
+/** A backend's process may be slow to start on a busy host, in milliseconds. */
+const START_TIMEOUT = 30_000;
+
 /** Pauses between attempts to reach a backend that died, in milliseconds. */
 const FIRST_PAUSE = 50;
 const LONGEST_PAUSE = 5000;
@@ -65,6 +68,7 @@ function newFrontend(fd: Fd, { name, kind }: DeviceParts, reactor: Reactor): Fro
     name,
     configSize: kind.configSize,
     queueCount: kind.leastQueues,
+    startTimeoutMs: START_TIMEOUT,
   });
 }
 

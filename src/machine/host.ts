@@ -17,7 +17,7 @@ export class Host implements Disposable {
    * @throws {HostError} when this host cannot run a VM
    */
   static open(): Host {
-      using undo = new DisposableStack();
+    using undo = new DisposableStack();
     const kvm = undo.use(Kvm.open());
     const window = Window.reserve();
     installKickSignal();

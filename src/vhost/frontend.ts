@@ -55,6 +55,7 @@ export class Frontend implements Disposable {
   readonly #name: string;
   readonly #configSize: number;
   readonly #leastQueues: number;
+  readonly #replyTimeoutMs: number;
   #requests: FrontendRequests | undefined;
   #offer: Negotiated | undefined;
   #hasProtocolFeatures = false;
@@ -65,16 +66,18 @@ export class Frontend implements Disposable {
   /** @param fd a connected stream socket; moves in here */
   constructor(fd: Fd, reactor: Reactor, options: FrontendOptions) {
     const { name, replyTimeoutMs = DEFAULT_TIMEOUT_MS, configSize = 0, queueCount = 1 } = options;
+    const { startTimeoutMs = replyTimeoutMs } = options;
     if (configSize > MAX_CONFIG_SIZE) throw new RangeError(`A config space of ${configSize} bytes`);
     this.#name = name;
     this.#configSize = configSize;
     this.#leastQueues = queueCount;
+    this.#replyTimeoutMs = replyTimeoutMs;
     this.#reactor = reactor;
     this.onConfigChange = options.onConfigChange;
     this.onDisconnect = options.onDisconnect;
     this.#connection = new FrontendConnection(fd, reactor, {
       name,
-      replyTimeoutMs,
+      replyTimeoutMs: startTimeoutMs,
       onBroken: (error) => this.#broken(error),
     });
   }
@@ -98,6 +101,7 @@ export class Frontend implements Disposable {
     const features = offered & ~TRANSPORT;
     this.#offer = { features, protocolFeatures, queueCount, config: NOTHING };
     const config = await this.readConfig();
+    this.#connection.replyTimeoutMs = this.#replyTimeoutMs;
     return this.#offer = { ...this.#offer, config };
   }
 

@@ -55,6 +55,8 @@ export class FrontendConnection implements Disposable {
   readonly #unwatch: () => void;
   readonly #unsent: Unsent[] = [];
   readonly #awaited: Pending[] = [];
+  /** How long the backend has for each answer from here on, in ms. */
+  replyTimeoutMs: number;
   #watching: number = Events.In;
   #error: Error | undefined;
 
@@ -64,6 +66,7 @@ export class FrontendConnection implements Disposable {
     private readonly reactor: Reactor,
     private readonly options: FrontendConnectionOptions,
   ) {
+    this.replyTimeoutMs = options.replyTimeoutMs;
     this.#fd = fd.move();
     setNonBlocking(this.#fd, true);
     this.#reader = new MessageReader(
@@ -127,7 +130,7 @@ export class FrontendConnection implements Disposable {
         for (const fd of duplicates) fd[Symbol.dispose]();
         throw error;
       }
-      const waitedMs = this.options.replyTimeoutMs;
+      const waitedMs = this.replyTimeoutMs;
       const pending: Pending = { request, shape, resolve, reject, timer: undefined, sent: false };
       pending.timer = setTimeout(
         () => this.break(new BackendAway(this.options.name, request, waitedMs)),

@@ -64,6 +64,8 @@ export interface FrontendOptions {
   readonly name: string;
   /** How long the backend has for each answer; 5 s when left out. */
   readonly replyTimeoutMs?: number;
+  /** The same until it is negotiated, for a backend whose process may still be starting. */
+  readonly startTimeoutMs?: number;
   /** Bytes of config space that this kind of device has, at most {@link MAX_CONFIG_SIZE}; 0 when left out. */
   readonly configSize?: number;
   /** Queues that this kind of device has at least when the backend does not tell; 1 when left out. */
