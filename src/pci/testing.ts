@@ -73,7 +73,7 @@ const RAM = [{ guestAddress: 0, size: 0x1000_0000 }, { guestAddress: 2 ** 32, si
 const ECAM_BASE = 0xe000_0000;
 
 /** The plan of a machine with 512 MiB and these devices. */
-export const TEST_PLAN = (virtio: readonly VirtioPlan[]): PlatformPlan => ({
+export const testPlan = (virtio: readonly VirtioPlan[]): PlatformPlan => ({
   ram: RAM,
   windows: { low: WINDOW, high: HIGH_WINDOW },
   virtio,
@@ -92,7 +92,7 @@ export function testPlatform(
   const vm = new FakeVm();
   const raised: string[] = [];
   const events = { raise: (event: string) => void raised.push(event), stopping: false };
-  const control = createPlatform(TEST_PLAN(virtio), { arena, vm, events });
+  const control = createPlatform(testPlan(virtio), { arena, vm, events });
   return { control, vm, arena, raised, [Symbol.dispose]: () => control[Symbol.dispose]() };
 }
 

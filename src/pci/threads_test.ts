@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { Kvm } from "../kvm/mod.ts";
 import type { SharedFd } from "../os/mod.ts";
 import { createPlatform } from "./create_platform.ts";
-import { DISK, DISK_FEATURES, TEST_PLAN, TestDriver, testPlatform, testState } from "./testing.ts";
+import { DISK, DISK_FEATURES, TestDriver, testPlan, testPlatform, testState } from "./testing.ts";
 
 function startThread(message: Record<string, unknown>): Promise<void> {
   const url = new URL("./threads_test_worker.ts", import.meta.url);
@@ -56,7 +56,7 @@ Deno.test("KVM takes what we attach, from two threads at once, and gives all of 
   using vm = kvm.createVm();
   vm.createIrqchip();
   const arena = testState();
-  using control = createPlatform(TEST_PLAN([DISK]), {
+  using control = createPlatform(testPlan([DISK]), {
     arena,
     vm,
     events: { raise() {}, stopping: false },
