@@ -50,9 +50,10 @@ export interface BackendHost {
 const KICK_EVENTS = Events.In | Events.EdgeTriggered;
 
 const RING_FEATURES = Feature.Version1 | Feature.EventIdx | Feature.IndirectDesc;
-const PROTOCOL_FEATURES = ProtocolFeature.Mq | ProtocolFeature.ReplyAck | ProtocolFeature.Config |
-  ProtocolFeature.ResetDevice | ProtocolFeature.InflightShmfd | ProtocolFeature.ConfigureMemSlots |
-  ProtocolFeature.BackendReq;
+const PROTOCOL_FEATURES = ProtocolFeature.Mq | ProtocolFeature.ReplyAck |
+  ProtocolFeature.ResetDevice | ProtocolFeature.InflightShmfd | ProtocolFeature.ConfigureMemSlots;
+/** For devices that have a config space; some frontends wonder when others offer it. */
+const CONFIG_FEATURES = ProtocolFeature.Config | ProtocolFeature.BackendReq;
 const MAX_MEMORY_SLOTS = 64;
 
 /**
@@ -67,6 +68,7 @@ export class Backend implements Disposable {
   readonly #memory: BackendMemory;
   readonly #vrings: readonly Vring[];
   readonly #features: bigint;
+  readonly #protocolFeatures: bigint;
   readonly #handlers: ReadonlyMap<number, (message: IncomingMessage) => BackendAnswer | void>;
   #accepted = 0n;
   #protocol = 0n;
@@ -79,6 +81,9 @@ export class Backend implements Disposable {
     this.#host = host;
     this.#memory = new BackendMemory(host.window, MAX_MEMORY_SLOTS);
     this.#features = device.features | RING_FEATURES | TransportFeature.ProtocolFeatures;
+    this.#protocolFeatures = device.config.length > 0
+      ? PROTOCOL_FEATURES | CONFIG_FEATURES
+      : PROTOCOL_FEATURES;
     this.#vrings = Array.from({ length: device.queueCount }, (_, i) => new Vring(i, host.log));
     this.#handlers = this.#table();
     this.#connection = new BackendConnection(fd, {
@@ -150,7 +155,7 @@ export class Backend implements Disposable {
       [FrontendMessage.SetFeatures, (message) => this.#setFeatures(message)],
       [FrontendMessage.SetOwner, () => {}],
       [FrontendMessage.ResetOwner, () => {}],
-      [FrontendMessage.GetProtocolFeatures, () => number(PROTOCOL_FEATURES)],
+      [FrontendMessage.GetProtocolFeatures, () => number(this.#protocolFeatures)],
       [FrontendMessage.SetProtocolFeatures, (message) => this.#setProtocolFeatures(message)],
       [FrontendMessage.GetQueueNum, () => number(BigInt(this.#vrings.length))],
       [FrontendMessage.SetMemTable, (message) => this.#setMemoryTable(message)],
@@ -190,7 +195,7 @@ export class Backend implements Disposable {
 
   #setProtocolFeatures({ payload }: IncomingMessage): void {
     const { value } = U64.decode(payload);
-    if ((value & ~PROTOCOL_FEATURES) !== 0n) {
+    if ((value & ~this.#protocolFeatures) !== 0n) {
       throw new BackendRefusal(`protocol features 0x${value.toString(16)} were not all offered`);
     }
     this.#protocol = value;
