@@ -2,7 +2,8 @@
 // terminal and exit status are those of the program itself.
 import { ready } from "./ready.ts";
 
-await ready();
+const [command, subcommand] = Deno.args;
+await ready(...(command === "kernel" && subcommand === "build" ? ["kernel" as const] : []));
 // Tasks run in the repository; paths on the command line are meant from where the user is.
 const directory = Deno.env.get("INIT_CWD");
 if (directory !== undefined) Deno.chdir(directory);

@@ -35,7 +35,7 @@ export const kinds: Readonly<Record<string, Kind>> = {
     suites: [
       checking("format", "fmt", "--check"),
       checking("lint", "lint"),
-      checking("types", "check"),
+      checking("types", "check", "--quiet"),
     ],
   },
   unit: { purposes: [], suites: [testing("unit", ["src", "scripts"], 20)] },
