@@ -53,11 +53,13 @@ export interface KernelBuildOptions {
  */
 export async function buildKernel(options: KernelBuildOptions): Promise<SmallKernel> {
   const { profile = "app", cacheDir, progress, signal, drivers = guestDrivers } = options;
-  const fragment = `${profileFragment(profile)}\n${driversFragment(drivers)}`;
-  const identify = (source: KernelSource) => identity(profile, source, fragment, drivers);
-  const present = options.newer ? undefined : await cachedKernelSource(cacheDir);
-  const finished = present && await reuse(cacheDir, await identify(present));
-  if (finished !== undefined) return finished;
+  if (options.newer !== true) {
+    const finished = await currentKernel(options);
+    if (finished !== undefined) {
+      await markNewest(finished);
+      return finished;
+    }
+  }
 
   await requireToolchain();
   await Deno.mkdir(kernelBuildDir(cacheDir), { recursive: true });
@@ -70,10 +72,16 @@ export async function buildKernel(options: KernelBuildOptions): Promise<SmallKer
     await lock.lock(true);
   }
   signal?.throwIfAborted();
-  const source = await fetchKernelSource(cacheDir, progress, options);
-  const what = await identify(source);
-  const meanwhile = await reuse(cacheDir, what);
-  if (meanwhile !== undefined) return meanwhile;
+  const source = await fetchKernelSource(cacheDir, progress, options)
+    // A key that interrupts us also reaches apt and tar, whose complaints nobody wants to read then.
+    .finally(() => signal?.throwIfAborted());
+  const fragment = kernelFragment(profile, drivers);
+  const what = await identity(profile, source, fragment, drivers);
+  const meanwhile = await builtFrom(cacheDir, what);
+  if (meanwhile !== undefined) {
+    await markNewest(meanwhile);
+    return meanwhile;
+  }
 
   const output = join(source.directory, profile);
   await Deno.mkdir(output, { recursive: true });
@@ -94,6 +102,30 @@ export async function buildKernel(options: KernelBuildOptions): Promise<SmallKer
   return await store(cacheDir, output, what);
 }
 
+/**
+ * The kernel that was built from exactly what the program would build it from now: the source in the cache, its
+ * configuration and drivers. Undefined when there is none.
+ */
+export async function currentKernel(
+  { profile = "app", cacheDir, drivers = guestDrivers }: Pick<
+    KernelBuildOptions,
+    "profile" | "cacheDir" | "drivers"
+  >,
+): Promise<SmallKernel | undefined> {
+  const source = await cachedKernelSource(cacheDir);
+  if (source === undefined) return undefined;
+  const fragment = kernelFragment(profile, drivers);
+  return await builtFrom(cacheDir, await identity(profile, source, fragment, drivers));
+}
+
+/** All that is asked of the configuration of a kernel. */
+export function kernelFragment(
+  profile: Profile,
+  drivers: readonly GuestDriver[] = guestDrivers,
+): string {
+  return `${profileFragment(profile)}\n${driversFragment(drivers)}`;
+}
+
 type Identity = Omit<SmallKernelRecord, "built" | "sizes">;
 
 async function identity(
@@ -106,11 +138,9 @@ async function identity(
   return { profile, sourceVersion: source.version, contentHash: hash };
 }
 
-async function reuse(cacheDir: string, what: Identity): Promise<SmallKernel | undefined> {
+async function builtFrom(cacheDir: string, what: Identity): Promise<SmallKernel | undefined> {
   const kernel = await readSmallKernel(smallKernelDir(cacheDir, what));
-  if (kernel?.contentHash !== what.contentHash) return undefined;
-  await markNewest(kernel);
-  return kernel;
+  return kernel?.contentHash === what.contentHash ? kernel : undefined;
 }
 
 async function requireToolchain(): Promise<void> {

@@ -1,7 +1,6 @@
 import { join } from "node:path";
 import type { Progress } from "../progress.ts";
 import { writeModuleIndex } from "../modules/write_module_index.ts";
-import { KEYRING } from "./apt_sources.ts";
 import {
   DEBIAN_PREFIX,
   debianKernel,
@@ -13,7 +12,8 @@ import {
 } from "./debian_kernel.ts";
 import { KernelFetchError } from "./kernel_fetch_error.ts";
 import { PrivateApt } from "./private_apt.ts";
-import { run, tryRun } from "./run.ts";
+import { requireApt } from "./require_apt.ts";
+import { run } from "./run.ts";
 
 /** The meta package that depends on the newest kernel for virtual machines. */
 const META_PACKAGE = "linux-image-cloud-amd64";
@@ -32,7 +32,10 @@ export async function fetchDebianKernel(
 ): Promise<GuestKernel> {
   const present = await debianKernel(cacheDir);
   if (present !== undefined && options.newer !== true) return present;
-  await requireTools();
+  await requireApt(
+    "Debian's kernel",
+    "Give a kernel file with --kernel PATH, or copy CACHE/kernels from a machine with apt.",
+  );
   const aptDir = join(cacheDir, "apt");
   await Deno.mkdir(aptDir, { recursive: true });
   // Two at once would fight over apt's lists: the second waits, then finds the first one's kernel.
@@ -92,24 +95,5 @@ async function removeIfPresent(path: string): Promise<void> {
     await Deno.remove(path, { recursive: true });
   } catch (error) {
     if (!(error instanceof Deno.errors.NotFound)) throw error;
-  }
-}
-
-async function requireTools(): Promise<void> {
-  for (const tool of ["apt-get", "apt-cache", "dpkg-deb"]) {
-    if (await tryRun(tool, ["--version"]) === undefined) {
-      throw new KernelFetchError(
-        `Cannot fetch Debian's kernel: there is no ${tool} on this machine. Give a kernel file ` +
-          "with --kernel PATH, or copy CACHE/kernels from a machine with apt.",
-      );
-    }
-  }
-  try {
-    await Deno.stat(KEYRING);
-  } catch {
-    throw new KernelFetchError(
-      `Cannot fetch Debian's kernel: the archive's keys, ${KEYRING}, are missing. ` +
-        "Install the package debian-archive-keyring.",
-    );
   }
 }

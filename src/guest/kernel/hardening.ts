@@ -66,10 +66,12 @@ export const hardening: Readonly<Record<string, readonly HardeningChoice[]>> = {
     on("BUG_ON_DATA_CORRUPTION", "a corrupted list stops the kernel, not its user", ALL),
     on("PANIC_ON_OOPS", "a kernel that failed does not go on; the monitor tells why it ended", ALL),
     on("RANDOMIZE_BASE", "the bzImage moves itself; the PVH image cannot, see above"),
+    on("RANDOMIZE_MEMORY", "the same for the mapping of all memory"),
     on("X86_KERNEL_IBT", "indirect branches reach entry points only, where the CPU has CET"),
     on("X86_UMIP", "programs do not see where the kernel's tables are", ALL),
   ],
   "Ways in that nobody needs here": [
+    off("COMPAT_BRK", "the heap begins elsewhere in every process", ALL),
     off("DEVMEM", "no /dev/mem"),
     off("DEVPORT", "no /dev/port"),
     off("PROC_KCORE", "no /proc/kcore"),
