@@ -7,6 +7,7 @@ import { kernelsDir } from "./debian_kernel.ts";
 import { guestDrivers } from "./drivers.ts";
 import { driversFragment, type GuestDriver, installDrivers } from "./guest_driver.ts";
 import { KernelBuildError } from "./kernel_build_error.ts";
+import { parseKernelConfig } from "./kernel_config.ts";
 import {
   cachedKernelSource,
   fetchKernelSource,
@@ -134,7 +135,9 @@ async function identity(
   fragment: string,
   drivers: readonly GuestDriver[],
 ): Promise<Identity> {
-  const hash = await contentHash([profile, source.version, fragment, drivers]);
+  // The options, not the text: a comment makes no other kernel.
+  const options = [...parseKernelConfig(fragment)].sort(([a], [b]) => a < b ? -1 : 1);
+  const hash = await contentHash([profile, source.version, options, drivers]);
   return { profile, sourceVersion: source.version, contentHash: hash };
 }
 
