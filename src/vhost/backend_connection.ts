@@ -89,9 +89,9 @@ export class BackendConnection implements Disposable {
       }
     } catch (error) {
       if (!(error instanceof BackendRefusal)) throw error;
-      this.log(`Cannot do ${frontendMessageName(request)}: ${error.message}`);
       // A frontend that does not ask would go on as if all were well.
       if (!wantsReply) throw broke(request, "value", error.message);
+      this.log(`Cannot do ${frontendMessageName(request)}: ${error.message}`);
       failed = true;
     }
     if (wantsReply) this.#send(request, U64.encode({ value: failed ? 1n : 0n }));

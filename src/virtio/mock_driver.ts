@@ -5,8 +5,18 @@ import { Desc, DescFlag, ringBytes } from "./ring_layout.ts";
 import { Virtqueue, type VirtqueueOptions } from "./virtqueue.ts";
 
 const PAGE = 4096;
-/** Window offset of guest address 0, so that mixing up the two shows. */
-const BASE = PAGE;
+
+/** Where the driver's memory is. */
+export interface MockDriverOptions {
+  readonly memoryBytes?: number;
+  /** Memory to use instead of some of its own, and the window offset of guest address 0 in it. */
+  readonly buffer?: ArrayBuffer;
+  readonly base?: number;
+  /** Where in guest memory its own part begins. */
+  readonly from?: number;
+  /** Indices of both rings at the start. */
+  readonly start?: number;
+}
 
 /** A buffer of a request: bytes that the device reads, or how many it may write. */
 export type MockBuffer = Uint8Array | number;
@@ -36,27 +46,30 @@ export class MockDriver {
   readonly heap: number;
   /** Chains that the device has signalled. */
   signals = 0;
+  readonly #base: number;
   #heapNext: number;
   #availIndex: number;
   #usedSeen: number;
   #freeDescriptors: number[];
 
-  constructor(readonly size: number, options: { memoryBytes?: number; start?: number } = {}) {
-    const { memoryBytes = 2 ** 20, start = 0 } = options;
-    const buffer = new ArrayBuffer(BASE + memoryBytes + PAGE);
+  constructor(readonly size: number, options: MockDriverOptions = {}) {
+    // Guest address 0 is not at 0, so that mixing up the two shows.
+    const { memoryBytes = 2 ** 20, start = 0, base = PAGE, from = 0 } = options;
+    const buffer = options.buffer ?? new ArrayBuffer(base + memoryBytes + PAGE);
+    this.#base = base;
     this.view = new DataView(buffer);
-    this.bytes = new Uint8Array(buffer, BASE, memoryBytes);
-    const region = { guestAddress: 0, size: memoryBytes, windowOffset: BASE };
+    this.bytes = new Uint8Array(buffer, base, memoryBytes);
+    const region = { guestAddress: 0, size: memoryBytes, windowOffset: base };
     this.memory = new GuestMemory({ buffer, view: this.view }, [region]);
     const parts = ringBytes(size);
     const align = (n: number) => Math.ceil(n / 16) * 16;
-    this.desc = 16;
+    this.desc = from + 16;
     this.avail = align(this.desc + parts.desc);
     this.used = align(this.avail + parts.avail);
     this.heap = this.#heapNext = align(this.used + parts.used);
     this.#availIndex = this.#usedSeen = start;
-    this.view.setUint16(BASE + this.avail + 2, start, true);
-    this.view.setUint16(BASE + this.used + 2, start, true);
+    this.view.setUint16(this.#base + this.avail + 2, start, true);
+    this.view.setUint16(this.#base + this.used + 2, start, true);
     this.#freeDescriptors = Array.from({ length: size }, (_, i) => size - 1 - i);
   }
 
@@ -67,9 +80,9 @@ export class MockDriver {
       memory: this.memory,
       rings: {
         size: this.size,
-        desc: BASE + this.desc,
-        avail: BASE + this.avail,
-        used: BASE + this.used,
+        desc: this.#base + this.desc,
+        avail: this.#base + this.avail,
+        used: this.#base + this.used,
       },
       eventIndex: true,
       indirect: true,
@@ -92,10 +105,10 @@ export class MockDriver {
   }
 
   writeDescriptor(at: number, { address, length, flags, next }: MockDescriptor): void {
-    this.view.setBigUint64(BASE + at, BigInt(address), true);
-    this.view.setUint32(BASE + at + Desc.length, length, true);
-    this.view.setUint16(BASE + at + Desc.flags, flags, true);
-    this.view.setUint16(BASE + at + Desc.flags + 2, next, true);
+    this.view.setBigUint64(this.#base + at, BigInt(address), true);
+    this.view.setUint32(this.#base + at + Desc.length, length, true);
+    this.view.setUint16(this.#base + at + Desc.flags, flags, true);
+    this.view.setUint16(this.#base + at + Desc.flags + 2, next, true);
   }
 
   /** Makes a request available: a chain in the queue's own table, or one indirect descriptor. */
@@ -131,40 +144,40 @@ export class MockDriver {
   /** Writes the next entry of the available ring. */
   makeAvailable(head: number): void {
     const slot = this.#availIndex % this.size;
-    this.view.setUint16(BASE + this.avail + 4 + 2 * slot, head, true);
+    this.view.setUint16(this.#base + this.avail + 4 + 2 * slot, head, true);
     this.setAvailableIndex(this.#availIndex + 1);
   }
 
   setAvailableIndex(index: number): void {
     this.#availIndex = index & 0xffff;
-    this.view.setUint16(BASE + this.avail + 2, this.#availIndex, true);
+    this.view.setUint16(this.#base + this.avail + 2, this.#availIndex, true);
   }
 
   set availableFlags(value: number) {
-    this.view.setUint16(BASE + this.avail, value, true);
+    this.view.setUint16(this.#base + this.avail, value, true);
   }
 
   set usedEvent(value: number) {
-    this.view.setUint16(BASE + this.avail + 4 + 2 * this.size, value & 0xffff, true);
+    this.view.setUint16(this.#base + this.avail + 4 + 2 * this.size, value & 0xffff, true);
   }
 
   get availableEvent(): number {
-    return this.view.getUint16(BASE + this.used + 4 + 8 * this.size, true);
+    return this.view.getUint16(this.#base + this.used + 4 + 8 * this.size, true);
   }
 
   get usedFlags(): number {
-    return this.view.getUint16(BASE + this.used, true);
+    return this.view.getUint16(this.#base + this.used, true);
   }
 
   get usedIndex(): number {
-    return this.view.getUint16(BASE + this.used + 2, true);
+    return this.view.getUint16(this.#base + this.used + 2, true);
   }
 
   /** What the device has completed since the last call. Descriptors become free again. */
   takeUsed(): { head: number; written: number }[] {
     const taken: { head: number; written: number }[] = [];
     while (this.#usedSeen !== this.usedIndex) {
-      const at = BASE + this.used + 4 + 8 * (this.#usedSeen % this.size);
+      const at = this.#base + this.used + 4 + 8 * (this.#usedSeen % this.size);
       const head = this.view.getUint32(at, true);
       taken.push({ head, written: this.view.getUint32(at + 4, true) });
       this.#usedSeen = (this.#usedSeen + 1) & 0xffff;
@@ -182,7 +195,7 @@ export class MockDriver {
   #release(head: number): void {
     for (let index = head, left = this.size; left > 0; left--) {
       this.#freeDescriptors.push(index);
-      const at = BASE + this.desc + index * Desc.size + Desc.flags;
+      const at = this.#base + this.desc + index * Desc.size + Desc.flags;
       const flags = this.view.getUint16(at, true);
       if ((flags & DescFlag.Next) === 0 || (flags & DescFlag.Indirect) !== 0) return;
       index = this.view.getUint16(at + 2, true);

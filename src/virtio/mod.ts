@@ -20,3 +20,11 @@ export { MAX_QUEUE_SIZE, ringBytes, type RingPlacement } from "./ring_layout.ts"
 export { DeviceStatus } from "./status.ts";
 export { type QueueFault, queueFaultText } from "./queue_fault.ts";
 export { type CompletionLog, Virtqueue, type VirtqueueOptions } from "./virtqueue.ts";
+// For tests of devices.
+export {
+  type MockBuffer,
+  type MockDescriptor,
+  MockDriver,
+  type MockDriverOptions,
+  type MockRequest,
+} from "./mock_driver.ts";

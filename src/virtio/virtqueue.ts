@@ -74,8 +74,9 @@ export class Virtqueue {
   /** The available index when we looked last. */
   #seen: number;
   #usedIndex: number;
-  /** The used index when we last thought about signalling; -1: never. */
-  #signalled = -1;
+  /** The used index when we last thought about signalling. */
+  #signalled: number;
+  #hasSignalled = false;
   #budget = CHAINS_PER_ROUND;
   #isResubmitted = false;
 
@@ -99,7 +100,7 @@ export class Virtqueue {
     this.#log = options.log;
     this.#resubmit = [...options.resubmit ?? []].reverse();
     this.#next = this.#seen = options.base & 0xffff;
-    this.#usedIndex = Atomics.load(this.#used, Used.index);
+    this.#usedIndex = this.#signalled = Atomics.load(this.#used, Used.index);
   }
 
   /** How the driver broke the queue, if it did. */
@@ -193,7 +194,10 @@ export class Virtqueue {
     const now = this.#usedIndex;
     if (old === now) return;
     this.#signalled = now;
-    if (old < 0 || this.#wantsSignal(old, now)) this.#options.signal();
+    // The first is always signalled: what the driver waits for may be older than this object.
+    if (this.#hasSignalled && !this.#wantsSignal(old, now)) return;
+    this.#hasSignalled = true;
+    this.#options.signal();
   }
 
   #wantsSignal(old: number, now: number): boolean {

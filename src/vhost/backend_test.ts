@@ -1,0 +1,499 @@
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import { MachineMemory } from "../memory/mod.ts";
+import {
+  EventFd,
+  type Fd,
+  leakedDescriptors,
+  memfd,
+  openFile,
+  Poller,
+  socketPair,
+  trackDescriptors,
+  Window,
+} from "../os/mod.ts";
+import {
+  DescriptorChain,
+  Feature,
+  MockDriver,
+  type VirtioDevice,
+  type Virtqueue,
+} from "../virtio/mod.ts";
+import {
+  Backend,
+  ConfigHeader,
+  FrontendMessage as Message,
+  HeaderFlags,
+  Inflight,
+  MemoryTable,
+  memoryTableSize,
+  ProtocolFeature,
+  SingleMemoryRegion,
+  TransportFeature,
+  U64,
+  VringAddr,
+  VringState,
+} from "./mod.ts";
+import { RawFrontend } from "./raw_frontend.ts";
+
+const MEMORY = 2 ** 20;
+/** What the frontend calls guest address 0. */
+const USER = 0x7f12_3400_0000;
+const window = Window.reserve();
+
+/** Fills what it may write with its first byte read, plus one; holds chains back when told to. */
+class TestDevice implements VirtioDevice {
+  readonly id = 1;
+  readonly features = 0x20n;
+  readonly queueCount = 2;
+  readonly config = new Uint8Array([1, 2, 3, 4, 5, 6, 7, 8]);
+  hold = false;
+  readonly held: [Virtqueue, DescriptorChain][] = [];
+  started: bigint | undefined;
+  settles = 0;
+  start(features: bigint): void {
+    this.started = features;
+  }
+  writeConfig(offset: number, bytes: Uint8Array): boolean {
+    if (offset > 3) return false;
+    this.config.set(bytes, offset);
+    return true;
+  }
+  process(queue: Virtqueue): void {
+    for (let chain = new DescriptorChain(8); queue.next(chain); chain = new DescriptorChain(8)) {
+      this.held.push([queue, chain]);
+      if (!this.hold) this.settle();
+    }
+  }
+  settle(): void {
+    this.settles++;
+    for (const [queue, chain] of this.held.splice(0)) {
+      const value = window.view.getUint8(chain.offsets[0]) + 1;
+      for (let i = chain.readableCount; i < chain.count; i++) {
+        window.bytes(chain.offsets[i], chain.lengths[i]).fill(value);
+      }
+      queue.complete(chain, chain.writableBytes);
+    }
+  }
+}
+
+class Scene implements Disposable {
+  readonly memory = MachineMemory.create(window, MEMORY);
+  readonly device = new TestDevice();
+  readonly log: string[] = [];
+  readonly backend: Backend;
+  readonly frontend: RawFrontend;
+  readonly kick = EventFd.create();
+  readonly call = EventFd.create();
+  readonly #poller = new Poller();
+  isOpen = true;
+
+  constructor() {
+    const [ours, theirs] = socketPair();
+    this.backend = new Backend(theirs, this.device, {
+      window,
+      poller: this.#poller,
+      kickTag: 0,
+      log: (text) => this.log.push(text),
+    });
+    this.frontend = new RawFrontend(ours, () => this.isOpen &&= this.backend.receive());
+  }
+
+  driver(queue = 0, from = 0x10000 * (queue + 1)): MockDriver {
+    const base = this.memory.ramBase;
+    return new MockDriver(8, { buffer: window.buffer, base, memoryBytes: MEMORY, from });
+  }
+
+  negotiate(protocol: bigint = ProtocolFeature.ReplyAck): void {
+    const { frontend } = this;
+    assert(frontend.send(Message.SetOwner));
+    const features = frontend.ask(Message.GetFeatures);
+    assert(frontend.send(Message.SetProtocolFeatures, U64.encode({ value: protocol })));
+    assert.equal(frontend.confirm(Message.SetFeatures, U64.encode({ value: features })), true);
+  }
+
+  memoryTable(fds: readonly Fd[] = [this.memory.regions[0].fd]): boolean | undefined {
+    const regions = [{ guestAddress: 0, size: MEMORY, userAddress: USER, mmapOffset: 0 }];
+    const payload = MemoryTable.encode({ count: 1, regions }).subarray(0, memoryTableSize(1));
+    return this.frontend.confirm(Message.SetMemTable, payload, [...fds]);
+  }
+
+  queue(driver: MockDriver, index = 0, base = 0): void {
+    const { frontend } = this;
+    const which = U64.encode({ value: BigInt(index) });
+    const state = (num: number) => VringState.encode({ index, num });
+    const address = VringAddr.encode({
+      index,
+      descriptor: USER + driver.desc,
+      available: USER + driver.avail,
+      used: USER + driver.used,
+    });
+    assert.equal(frontend.confirm(Message.SetVringNum, state(driver.size)), true);
+    assert.equal(frontend.confirm(Message.SetVringBase, state(base)), true);
+    assert.equal(frontend.confirm(Message.SetVringAddr, address), true);
+    assert.equal(frontend.confirm(Message.SetVringCall, which, [this.call.fd]), true);
+    assert.equal(frontend.confirm(Message.SetVringKick, which, [this.kick.fd]), true);
+    assert.equal(frontend.confirm(Message.SetVringEnable, state(1)), true);
+  }
+
+  /** Kicks, and lets the backend notice. */
+  work(): void {
+    this.kick.signal();
+    for (let n = this.#poller.wait(0), i = 0; i < n; i++) this.backend.kicked(this.#poller.tag(i));
+    while (this.backend.run());
+  }
+
+  [Symbol.dispose](): void {
+    this.backend[Symbol.dispose]();
+    this.frontend[Symbol.dispose]();
+    this.kick[Symbol.dispose]();
+    this.call[Symbol.dispose]();
+    this.#poller[Symbol.dispose]();
+    this.memory[Symbol.dispose]();
+  }
+}
+
+function running(): { scene: Scene; driver: MockDriver } {
+  const scene = new Scene();
+  scene.negotiate();
+  assert.equal(scene.memoryTable(), true);
+  const driver = scene.driver();
+  scene.queue(driver);
+  return { scene, driver };
+}
+
+function roundTrip(scene: Scene, driver: MockDriver): void {
+  const { addresses } = driver.add([new Uint8Array([41]), 4]);
+  scene.work();
+  assert.deepEqual(driver.takeUsed().map((used) => used.written), [4]);
+  assert.deepEqual([...driver.bytes.slice(addresses[1], addresses[1] + 4)], [42, 42, 42, 42]);
+}
+
+Deno.test("a queue is set up, kicked, answered, signalled, and all is given back at the end", () => {
+  trackDescriptors();
+  {
+    const { scene, driver } = running();
+    using _scene = scene;
+    assert.equal(
+      scene.device.started,
+      Feature.Version1 | Feature.EventIdx | Feature.IndirectDesc | 0x20n,
+    );
+    roundTrip(scene, driver);
+    assert.equal(scene.call.drain(), 1);
+    assert.deepEqual(scene.log, []);
+  }
+  assert.deepEqual(leakedDescriptors(), []);
+  trackDescriptors(false);
+});
+
+Deno.test("what is offered", () => {
+  using scene = new Scene();
+  const { frontend } = scene;
+  const features = frontend.ask(Message.GetFeatures);
+  const bits = [1n << 28n, 1n << 29n, 1n << 32n, TransportFeature.ProtocolFeatures, 0x20n];
+  assert.equal(features, bits.reduce((sum, bit) => sum | bit, 0n));
+  // MQ, REPLY_ACK, BACKEND_REQ, CONFIG, INFLIGHT_SHMFD, RESET_DEVICE, CONFIGURE_MEM_SLOTS by their numbers.
+  const protocol = [0, 3, 5, 9, 12, 13, 15].reduce((sum, bit) => sum | 1n << BigInt(bit), 0n);
+  assert.equal(frontend.ask(Message.GetProtocolFeatures), protocol);
+  assert.equal(frontend.ask(Message.GetQueueNum), 2n);
+  assert.equal(frontend.ask(Message.GetMaxMemSlots), 64n);
+});
+
+Deno.test("stopping ends what is under way first, and answers where to go on", () => {
+  const { scene, driver } = running();
+  using _scene = scene;
+  scene.device.hold = true;
+  driver.add([new Uint8Array([1]), 1]);
+  driver.add([new Uint8Array([1]), 1]);
+  scene.work();
+  assert.equal(driver.usedIndex, 0);
+  scene.frontend.send(Message.GetVringBase, VringState.encode({ index: 0 }));
+  const reply = scene.frontend.reply();
+  assert.deepEqual(VringState.decode(reply?.payload ?? new Uint8Array(8)), { index: 0, num: 2 });
+  assert.equal(driver.usedIndex, 2);
+  assert.equal(scene.call.drain(), 1);
+  driver.add([new Uint8Array([1]), 1]);
+  scene.work();
+  assert.equal(driver.usedIndex, 2);
+  scene.device.hold = false;
+  scene.queue(driver, 0, 2);
+  scene.work();
+  assert.equal(driver.usedIndex, 3);
+});
+
+Deno.test("a disabled queue rests; without protocol features it runs when it is kicked", () => {
+  using scene = new Scene();
+  scene.negotiate();
+  scene.memoryTable();
+  const driver = scene.driver();
+  scene.queue(driver);
+  scene.frontend.confirm(Message.SetVringEnable, VringState.encode({ index: 0, num: 0 }));
+  driver.add([new Uint8Array([1]), 1]);
+  scene.work();
+  assert.equal(driver.usedIndex, 0);
+  scene.frontend.confirm(Message.SetFeatures, U64.encode({ value: Feature.Version1 }));
+  scene.work();
+  assert.equal(driver.usedIndex, 1);
+});
+
+Deno.test("queues go on when memory is replaced under them", () => {
+  const { scene, driver } = running();
+  using _scene = scene;
+  roundTrip(scene, driver);
+  assert.equal(scene.memoryTable(), true);
+  roundTrip(scene, driver);
+});
+
+Deno.test("a reset takes queues away and leaves the connection", () => {
+  const { scene, driver } = running();
+  using _scene = scene;
+  assert.equal(scene.frontend.confirm(Message.ResetDevice), true);
+  driver.add([new Uint8Array([1]), 1]);
+  scene.work();
+  assert.equal(driver.usedIndex, 0);
+  scene.negotiate();
+  scene.memoryTable();
+  scene.queue(driver);
+  scene.work();
+  assert.equal(driver.usedIndex, 1);
+});
+
+Deno.test("the config space is read in any piece, and written where the device lets it", () => {
+  using scene = new Scene();
+  scene.negotiate(ProtocolFeature.ReplyAck | ProtocolFeature.Config);
+  const read = (offset: number, size: number) => {
+    const payload = new Uint8Array(ConfigHeader.size + size);
+    payload.set(ConfigHeader.encode({ offset, size }));
+    scene.frontend.send(Message.GetConfig, payload);
+    return scene.frontend.reply()?.payload ?? new Uint8Array(0);
+  };
+  assert.deepEqual([...read(2, 4).subarray(12)], [3, 4, 5, 6]);
+  assert.equal(read(0, 60).length, 72);
+  assert.deepEqual([...read(6, 4).subarray(12)], [7, 8, 0, 0]);
+  assert.equal(read(250, 10).length, 0);
+  const write = (offset: number, ...bytes: number[]) => {
+    const head = ConfigHeader.encode({ offset, size: bytes.length });
+    return scene.frontend.confirm(Message.SetConfig, new Uint8Array([...head, ...bytes]));
+  };
+  assert.equal(write(3, 99), true);
+  assert.equal(scene.device.config[3], 99);
+  assert.equal(write(4, 99), false);
+  assert.equal(write(6, 1, 2, 3), false);
+});
+
+Deno.test("in-flight notes: a successor does again what was not completed", () => {
+  const notes = new DisposableStack();
+  const [memory, driver, fd, shape] = (() => {
+    const { scene, driver } = running();
+    const request = Inflight.encode({ queueCount: 1, queueSize: 8 });
+    scene.frontend.send(Message.GetInflightFd, request);
+    const reply = scene.frontend.reply();
+    assert(reply !== undefined);
+    const fd = notes.use(reply.fds[0]);
+    assert.equal(scene.frontend.confirm(Message.SetInflightFd, reply.payload, [fd]), true);
+    scene.device.hold = true;
+    driver.add([new Uint8Array([1]), 1]);
+    driver.add([new Uint8Array([2]), 1]);
+    scene.work();
+    // Its process is killed: nothing of it happens any more.
+    scene.device.held.length = 0;
+    const memory = notes.use(memfdCopyOf(scene));
+    return [memory, driver, fd, reply.payload] as const;
+  })();
+  using scene = new Scene();
+  scene.negotiate();
+  window.mapFd(scene.memory.ramBase, MEMORY, memory, 0);
+  assert.equal(scene.memoryTable([memory]), true);
+  assert.equal(scene.frontend.confirm(Message.SetInflightFd, shape, [fd]), true);
+  scene.queue(driver, 0, 0);
+  scene.work();
+  const used = new DataView(window.buffer, scene.memory.ramBase + driver.used);
+  assert.equal(used.getUint16(2, true), 2);
+  scene.frontend.send(Message.GetVringBase, VringState.encode({ index: 0 }));
+  const reply = scene.frontend.reply();
+  assert.equal(VringState.decode(reply?.payload ?? new Uint8Array(8)).num, 2);
+  notes[Symbol.dispose]();
+});
+
+/** What was in guest memory when a backend died. */
+function memfdCopyOf(scene: Scene): Fd {
+  const fd = memfd("copy", MEMORY);
+  const offset = window.allocate(MEMORY);
+  window.mapFd(offset, MEMORY, fd, 0);
+  window.bytes(offset, MEMORY).set(window.bytes(scene.memory.ramBase, MEMORY));
+  window.free(offset, MEMORY);
+  return fd;
+}
+
+Deno.test("memory that is not there is refused, and what was there stays", () => {
+  const { scene, driver } = running();
+  using _scene = scene;
+  const { frontend } = scene;
+  const fd = scene.memory.regions[0].fd;
+  type Region = { guestAddress: number; size: number; userAddress: number; mmapOffset: number };
+  const good = { guestAddress: 0, size: MEMORY, userAddress: USER, mmapOffset: 0 };
+  const set = (...regions: Region[]) => {
+    const table = MemoryTable.encode({ count: regions.length, regions });
+    const payload = table.subarray(0, memoryTableSize(regions.length));
+    return frontend.confirm(Message.SetMemTable, payload, regions.map(() => fd));
+  };
+  assert.equal(set({ ...good, size: MEMORY + 1 }), false);
+  assert.equal(set({ ...good, mmapOffset: 4096 }), false);
+  assert.equal(set({ ...good, mmapOffset: 2 ** 52 }), false);
+  assert.equal(set({ ...good, size: 0 }), false);
+  assert.equal(set({ ...good, guestAddress: 2 ** 53 - 4096 }), false);
+  assert.equal(set(good, { ...good, userAddress: 0 }), false);
+  assert.equal(set(good, { ...good, guestAddress: MEMORY }), false);
+  roundTrip(scene, driver);
+  using file = openFile("/dev/null", { write: true });
+  assert.equal(scene.memoryTable([file]), false);
+  roundTrip(scene, driver);
+  // Pieces of one memory, out of order.
+  const half = MEMORY / 2;
+  assert.equal(
+    set(
+      { ...good, guestAddress: half, size: half, userAddress: USER + half, mmapOffset: half },
+      { ...good, size: half },
+    ),
+    true,
+  );
+  roundTrip(scene, driver);
+});
+
+Deno.test("memory comes and goes in slots", () => {
+  using scene = new Scene();
+  scene.negotiate();
+  const region = { guestAddress: 0, size: MEMORY, userAddress: USER, mmapOffset: 0 };
+  const payload = SingleMemoryRegion.encode({ region });
+  const fd = scene.memory.regions[0].fd;
+  const { frontend } = scene;
+  assert.equal(frontend.confirm(Message.RemMemReg, payload), false);
+  assert.equal(frontend.confirm(Message.AddMemReg, payload, [fd]), true);
+  assert.equal(frontend.confirm(Message.AddMemReg, payload, [fd]), false);
+  const driver = scene.driver();
+  scene.queue(driver);
+  roundTrip(scene, driver);
+  assert.equal(frontend.confirm(Message.RemMemReg, payload, [fd]), true);
+  driver.add([new Uint8Array([1]), 1]);
+  scene.work();
+  assert.equal(driver.usedIndex, 1);
+});
+
+Deno.test("rings outside of memory or off their alignment are refused", () => {
+  const { scene, driver } = running();
+  using _scene = scene;
+  const good = {
+    index: 0,
+    descriptor: USER + driver.desc,
+    available: USER + driver.avail,
+    used: USER + driver.used,
+  };
+  const bad = [
+    { ...good, descriptor: USER + driver.desc + 8 },
+    { ...good, available: USER + driver.avail + 1 },
+    { ...good, used: USER + driver.used + 2 },
+    { ...good, used: USER + MEMORY - 8 },
+    { ...good, descriptor: 0 },
+    { ...good, available: 2 ** 63 },
+    { ...good, flags: 1 },
+  ];
+  for (const address of bad) {
+    assert.equal(scene.frontend.confirm(Message.SetVringAddr, VringAddr.encode(address)), false);
+  }
+  roundTrip(scene, driver);
+});
+
+Deno.test("a queue that its driver breaks is told of once, others go on", () => {
+  const { scene, driver } = running();
+  using _scene = scene;
+  using err = EventFd.create();
+  scene.frontend.confirm(Message.SetVringErr, U64.encode({ value: 0n }), [err.fd]);
+  const other = scene.driver(1);
+  scene.queue(other, 1);
+  driver.makeAvailable(77);
+  for (let i = 0; i < 3; i++) scene.work();
+  assert.deepEqual(scene.log, [
+    "queue 0: broken by its driver: it made a descriptor available that does not exist",
+  ]);
+  assert.equal(err.drain(), 1);
+  scene.backend.wake();
+  roundTrip(scene, other);
+});
+
+Deno.test("what breaks the protocol ends the connection", () => {
+  const cases: [string, (frontend: RawFrontend) => boolean][] = [
+    ["version", (f) => f.sendBytes(new Uint8Array([1, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0]))],
+    ["reply", (f) => f.send(Message.GetFeatures, undefined, [], HeaderFlags.Reply)],
+    ["size", (f) => f.send(Message.SetFeatures, new Uint8Array(4))],
+    ["long", (f) => f.sendBytes(new Uint8Array([5, 0, 0, 0, 1, 0, 0, 0, 0, 0, 1, 0]))],
+    ["unknown", (f) => f.send(77)],
+    ["table", (f) => f.send(Message.SetMemTable, new Uint8Array([3, 0, 0, 0, 0, 0, 0, 0]))],
+    ["no fd", (f) => f.send(Message.SetVringKick, U64.encode({ value: 0n }))],
+    ["queue", (f) => f.send(Message.SetVringNum, VringState.encode({ index: 2, num: 8 }))],
+    ["features", (f) => f.send(Message.SetFeatures, U64.encode({ value: 1n << 60n }))],
+    ["base", (f) => f.send(Message.GetVringBase, VringState.encode({ index: 99 }))],
+  ];
+  for (const [name, act] of cases) {
+    using scene = new Scene();
+    assert.equal(act(scene.frontend), false, name);
+    assert.equal(scene.log.length, 1, name);
+  }
+});
+
+Deno.test("with REPLY_ACK a frontend hears what was refused, and goes on", () => {
+  using scene = new Scene();
+  scene.negotiate();
+  const { frontend } = scene;
+  assert.equal(frontend.confirm(77), false);
+  assert.equal(frontend.confirm(Message.SetVringNum, VringState.encode({ num: 3 })), false);
+  assert.equal(frontend.confirm(Message.SetVringBase, VringState.encode({ num: 65536 })), false);
+  assert.equal(frontend.confirm(Message.SetVringEnable, VringState.encode({ num: 2 })), false);
+  assert.equal(frontend.confirm(Message.SetVringKick, U64.encode({ value: 0x100n })), false);
+  using file = openFile("/etc/passwd");
+  assert.equal(frontend.confirm(Message.SetVringKick, U64.encode({ value: 0n }), [file]), false);
+  assert.equal(
+    frontend.confirm(Message.SetInflightFd, Inflight.encode({ mmapSize: 64 }), [file]),
+    false,
+  );
+  assert.equal(frontend.confirm(Message.SetOwner), true);
+  assert(scene.isOpen);
+});
+
+Deno.test("no bytes of a frontend make it throw, hang or keep descriptors", () => {
+  trackDescriptors();
+  const message = fc.record({
+    request: fc.oneof(fc.integer({ min: 0, max: 45 }), fc.nat()),
+    payload: fc.oneof(
+      fc.uint8Array({ maxLength: 60 }),
+      fc.constantFrom(0, 8, 16, 20, 24, 40).map((n) => new Uint8Array(n)),
+      fc.tuple(fc.nat(3), fc.nat(300)).map(([index, num]) => VringState.encode({ index, num })),
+      fc.bigInt({ min: 0n, max: 0x1ffn }).map((value) => U64.encode({ value })),
+    ),
+    fds: fc.nat(3),
+    needReply: fc.boolean(),
+  });
+  fc.assert(
+    fc.property(fc.array(message, { maxLength: 12 }), (messages) => {
+      const { scene } = running();
+      using _scene = scene;
+      for (const { request, payload, fds, needReply } of messages) {
+        const list = [scene.kick.fd, scene.memory.regions[0].fd, scene.call.fd].slice(0, fds);
+        const flags = needReply ? HeaderFlags.NeedReply : 0;
+        if (!scene.frontend.send(request, payload, list, flags)) return;
+        for (let reply = scene.frontend.reply(); reply; reply = scene.frontend.reply()) {
+          for (const fd of reply.fds) fd[Symbol.dispose]();
+        }
+        scene.work();
+      }
+    }),
+    { numRuns: 150 },
+  );
+  assert.deepEqual(leakedDescriptors(), []);
+  trackDescriptors(false);
+});
+
+Deno.test("a frontend that asks and never listens is left", () => {
+  using scene = new Scene();
+  for (let i = 0; i < 100_000 && scene.isOpen; i++) scene.frontend.send(Message.GetFeatures);
+  assert.equal(scene.isOpen, false);
+});
