@@ -43,18 +43,27 @@ if (given === undefined || load === undefined || given.positionals.length !== 1)
 else if (runs !== undefined && !(Number.isInteger(runs) && runs > 0)) await usage();
 else {
   const bench = await load();
+  const before = Deno.loadavg()[0];
   const result = await bench.run({ runs, progress });
   if (Deno.stderr.isTerminal()) progress("");
   console.log(table(result.measurements));
-  for (const note of result.notes) console.log(`note: ${note}`);
+  const busy = before > availableParallelism() / 2
+    ? [
+      `the host was busy (load ${
+        before.toFixed(1)
+      }, ${availableParallelism()} CPUs): trust no figure`,
+    ]
+    : [];
+  const notes = [...result.notes, ...busy];
+  for (const note of notes) console.log(`note: ${note}`);
   if (given.values.json !== undefined) {
     const host = {
       cpus: availableParallelism(),
       kernel: release(),
-      load: Deno.loadavg()[0],
+      load: before,
       deno: Deno.version.deno,
     };
-    const data = { bench: bench.name, date: new Date().toISOString(), host, ...result };
+    const data = { bench: bench.name, date: new Date().toISOString(), host, ...result, notes };
     await Deno.writeTextFile(given.values.json, `${JSON.stringify(data, undefined, 2)}\n`);
   }
 }
