@@ -92,11 +92,12 @@ export class MockDriver {
     });
   }
 
-  /** Guest address of fresh memory with these bytes in it, or of so many zeroes. */
+  /** Guest address of fresh memory with these bytes in it, or of so many zeroes. Whole sectors and pages are aligned. */
   place(buffer: MockBuffer): number {
     const length = typeof buffer === "number" ? buffer : buffer.length;
-    const at = this.#heapNext;
-    this.#heapNext += Math.max(16, Math.ceil(length / 16) * 16);
+    const align = length % PAGE === 0 ? PAGE : length % 512 === 0 ? 512 : 16;
+    const at = Math.ceil(this.#heapNext / align) * align;
+    this.#heapNext = at + Math.max(16, Math.ceil(length / 16) * 16);
     if (this.#heapNext > this.bytes.length) {
       throw new RangeError("The mock driver's memory is full");
     }

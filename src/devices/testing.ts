@@ -1,0 +1,111 @@
+/** For tests: a device with a driver in memory of the window, without a transport. */
+
+import { Errno, Events, openFile, OsError, Poller, truncate, Window } from "../os/mod.ts";
+import {
+  MockDriver,
+  type VirtioDevice,
+  type Virtqueue,
+  type VirtqueueOptions,
+} from "../virtio/mod.ts";
+
+const MEMORY = 2 ** 22;
+
+/** The window of this process. */
+export const window: Window = Window.reserve();
+
+/** Guest memory in the window, with queues of one device in it. */
+export class DeviceBench implements Disposable {
+  readonly #base = window.allocate(MEMORY);
+  readonly #poller = new Poller();
+  readonly #queues: Virtqueue[] = [];
+
+  constructor(readonly device: VirtioDevice) {
+    window.mapAnonymous(this.#base, MEMORY);
+    for (const [i, source] of (device.sources ?? []).entries()) {
+      try {
+        this.#poller.add(source.fd, i, source.writable === true ? Events.Out : Events.In);
+      } catch (error) {
+        // A plain file is always ready.
+        if (!(error instanceof OsError) || error.errno !== Errno.EPERM) throw error;
+      }
+    }
+  }
+
+  /** A driver of one queue, whose memory begins at `from`; give each its own. */
+  driver(index = 0, from = 0, size = 64, options: Partial<VirtqueueOptions> = {}): MockDriver {
+    const driver = new MockDriver(size, {
+      buffer: window.buffer,
+      base: this.#base,
+      memoryBytes: MEMORY,
+      from,
+    });
+    this.#queues[index] = driver.queue({ index, ...options });
+    return driver;
+  }
+
+  queue(index = 0): Virtqueue {
+    return this.#queues[index];
+  }
+
+  /** One round of each queue. */
+  round(): void {
+    for (const queue of this.#queues) {
+      if (queue === undefined) continue;
+      do {
+        queue.beginRound();
+        this.device.process(queue);
+      } while (queue.endRound());
+    }
+  }
+
+  /** Rounds and events until the device has completed so many chains. */
+  until(driver: MockDriver, usedIndex: number): void {
+    for (let i = 0; i < 1000 && driver.usedIndex !== (usedIndex & 0xffff); i++) {
+      this.round();
+      if (driver.usedIndex === (usedIndex & 0xffff)) return;
+      for (let n = this.#poller.wait(50), k = 0; k < n; k++) {
+        this.device.sources?.[this.#poller.tag(k)]?.ready();
+      }
+    }
+    this.round();
+  }
+
+  [Symbol.dispose](): void {
+    this.device.settle?.();
+    this.#poller[Symbol.dispose]();
+    window.free(this.#base, MEMORY);
+  }
+}
+
+/** A file of known size that is gone when it is disposed. */
+export class ScratchFile implements Disposable {
+  readonly #folder: string;
+  readonly path: string;
+
+  /** @param where a folder of the wanted file system */
+  constructor(readonly size: number, where?: string) {
+    this.#folder = Deno.makeTempDirSync({ prefix: "spectrum-test-", dir: where });
+    this.path = `${this.#folder}/disk.img`;
+    using fd = openFile(this.path, { write: true, create: true });
+    truncate(fd, size);
+  }
+
+  /** Fills it so that every 8 bytes differ. */
+  fill(): void {
+    const words = new Float64Array(this.size / 8).map((_, i) => i + 1);
+    Deno.writeFileSync(this.path, new Uint8Array(words.buffer));
+  }
+
+  bytes(offset: number, length: number): Uint8Array {
+    return Deno.readFileSync(this.path).slice(offset, offset + length);
+  }
+
+  /** Bytes that it occupies. */
+  get allocated(): number {
+    return (Deno.statSync(this.path).blocks ?? 0) * 512;
+  }
+
+  [Symbol.dispose](): void {
+    Deno.removeSync(this.#folder, { recursive: true });
+  }
+}
