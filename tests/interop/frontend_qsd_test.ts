@@ -2,7 +2,6 @@ import assert from "node:assert/strict";
 import { MachineMemory } from "../../src/memory/mod.ts";
 import {
   connectUnix,
-  EventFd,
   leakedDescriptors,
   Reactor,
   trackDescriptors,
@@ -15,73 +14,9 @@ import {
   ProtocolFeature,
 } from "../../src/vhost/mod.ts";
 import { QemuStorageDaemon } from "./qemu_storage_daemon.ts";
+import { DATA, TinyDriver, VERSION_1 } from "./tiny_driver.ts";
 
-const VERSION_1 = 1n << 32n;
-const QUEUE_SIZE = 64;
-const DESC = 0x1000;
-const AVAIL = 0x2000;
-const USED = 0x3000;
-/** Of one request: head, data, status. */
-const HEADER = 0x4000;
-const STATUS = 0x4800;
-const DATA = 0x5000;
 const SECTORS = 2048;
-
-/** The least driver of a virtio-blk queue: one request at a time, three descriptors, no notification tricks. */
-class TinyDriver {
-  readonly kick = EventFd.create();
-  readonly call = EventFd.create();
-  #index = 0;
-
-  constructor(private readonly memory: MachineMemory, private readonly reactor: Reactor) {}
-
-  /** virtio 1.2 §2.7.5 and §5.2.6: queues one request and waits for its status. */
-  async request(type: number, sector: number, length: number): Promise<number> {
-    const { guest } = this.memory;
-    const put = (address: number, ...words: [value: number, size: 2 | 4][]) => {
-      const bytes = new DataView(new ArrayBuffer(words.reduce((sum, [, size]) => sum + size, 0)));
-      let at = 0;
-      for (const [value, size] of words) {
-        if (size === 2) bytes.setUint16(at, value, true);
-        else bytes.setUint32(at, value, true);
-        at += size;
-      }
-      guest.write(address, new Uint8Array(bytes.buffer));
-    };
-    const [next, write] = [1, 2];
-    const dataFlags = type === 0 ? next | write : next;
-    put(HEADER, [type, 4], [0, 4], [sector, 4], [0, 4]);
-    guest.write(STATUS, new Uint8Array([0xff]));
-    put(DESC, [HEADER, 4], [0, 4], [16, 4], [next, 2], [1, 2]);
-    put(DESC + 16, [DATA, 4], [0, 4], [length, 4], [dataFlags, 2], [2, 2]);
-    put(DESC + 32, [STATUS, 4], [0, 4], [1, 4], [write, 2], [0, 2]);
-    put(AVAIL + 4 + 2 * (this.#index % QUEUE_SIZE), [0, 2]);
-    const used = Promise.withResolvers<void>();
-    const unwatch = this.reactor.add(this.call.fd, () => {
-      this.call.drain();
-      if (this.used === this.#index) used.resolve();
-    });
-    this.#index = (this.#index + 1) & 0xffff;
-    put(AVAIL + 2, [this.#index, 2]);
-    this.kick.signal();
-    const timer = setTimeout(() => used.reject(new Error("The request was not answered")), 3000);
-    await used.promise.finally(() => {
-      clearTimeout(timer);
-      unwatch();
-    });
-    return guest.read(STATUS, 1)[0];
-  }
-
-  /** Index of the used ring. */
-  get used(): number {
-    return new DataView(this.memory.guest.read(USED + 2, 2).buffer).getUint16(0, true);
-  }
-
-  [Symbol.dispose](): void {
-    this.kick[Symbol.dispose]();
-    this.call[Symbol.dispose]();
-  }
-}
 
 /** One window per process, and this is one. */
 let window: Window | undefined;
@@ -148,25 +83,8 @@ Deno.test("qemu-storage-daemon: reads, writes, stops and goes on", options, asyn
     await frontend.negotiate();
     window ??= Window.reserve(2 ** 32);
     using memory = MachineMemory.create(window, 0x10_0000);
-    using driver = new TinyDriver(memory, reactor);
-    const base = window.base + memory.ramBase;
-    const start = (from: number) =>
-      frontend.start({
-        features: VERSION_1,
-        memory: memory.regions.map(({ guestAddress, size, fd }) => (
-          { guestAddress, size, userAddress: base + guestAddress, fd }
-        )),
-        queues: [{
-          index: 0,
-          size: QUEUE_SIZE,
-          desc: base + DESC,
-          avail: base + AVAIL,
-          used: base + USED,
-          base: from,
-          kick: driver.kick.fd,
-          call: driver.call.fd,
-        }],
-      });
+    using driver = new TinyDriver(memory, window.base, reactor);
+    const start = (from: number) => frontend.start(driver.startOptions(from));
     await start(0);
     assert.equal(await driver.request(0, 3, 1024), 0);
     const content = await Deno.readFile(image);
