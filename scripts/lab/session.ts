@@ -1,10 +1,9 @@
 import { dirname, join } from "node:path";
 import { cacheDir, fetchDebianKernel, type Progress, showProgress } from "../../src/guest/mod.ts";
 import { AgentClient, type LabProcess, type OnOutput } from "./agent_client.ts";
-import { execute } from "./execute.ts";
 import { agentProgram } from "./images/agent_program.ts";
 import { hostImage } from "./images/host_image.ts";
-import { labDir } from "./images/image.ts";
+import { makeScratch } from "./images/scratch.ts";
 import { labInitrd } from "./images/lab_initrd.ts";
 import { labKernel } from "./images/lab_kernel.ts";
 import { distImage, extraImage, kernelsImage, npmImage, treeImage } from "./images/work_images.ts";
@@ -245,17 +244,6 @@ export class LabSession implements AsyncDisposable {
       );
     }
   }
-}
-
-/** A fresh ext4 for /scratch, nearly all holes. */
-async function makeScratch(cache: string, gib: number): Promise<string> {
-  await Deno.mkdir(labDir(cache), { recursive: true });
-  const path = await Deno.makeTempFile({ dir: labDir(cache), prefix: "scratch-" });
-  await execute("mke2fs", [
-    ...["-q", "-F", "-t", "ext4", "-m", "0", "-L", "scratch", "-O", "^has_journal"],
-    ...["-E", "lazy_itable_init=1,nodiscard", path, `${gib}G`],
-  ]);
-  return path;
 }
 
 /** The environment of commands: nothing of the host's but places. */

@@ -1,10 +1,9 @@
-import { createHash } from "node:crypto";
-import { join } from "node:path";
 import { type CpioEntry, type Progress, silent } from "../../src/guest/mod.ts";
 import { findTool } from "./execute.ts";
-import { addProgram } from "./images/add_program.ts";
+import { addPrograms } from "./images/add_program.ts";
 import { FileSet } from "./images/file_set.ts";
-import { buildImage, labDir } from "./images/image.ts";
+import { buildImage } from "./images/image.ts";
+import { bytesKey, keepFile } from "./images/kept.ts";
 import { busyboxInitrd } from "./userland.ts";
 
 /** What a guest prints before it takes commands from the serial console. */
@@ -58,14 +57,20 @@ export async function testGuest(
     ...links,
   ]);
   return {
-    initrd: await keep(cacheDir, "test-guest", initrd),
+    initrd: await keepFile(
+      cacheDir,
+      "test-guest",
+      "cpio",
+      bytesKey(initrd),
+      () => Promise.resolve(initrd),
+    ),
     tools: await toolsImage(cacheDir, progress),
   };
 }
 
 async function toolsImage(cacheDir: string, progress: Progress): Promise<string> {
   const files = new FileSet();
-  for (const program of ["fio"]) await addProgram(files, findTool(program));
+  await addPrograms(files, [findTool("fio")]);
   return await buildImage("guest-tools", files, cacheDir, progress);
 }
 
@@ -75,17 +80,4 @@ export function guestScript(script: string): string {
   // COMMAND_LINE_SIZE of x86 is 2048.
   if (word.length > 1900) throw new RangeError("the script is too long for a kernel command line");
   return word;
-}
-
-async function keep(cacheDir: string, name: string, bytes: Uint8Array): Promise<string> {
-  const key = createHash("sha256").update(bytes).digest("hex").slice(0, 16);
-  const path = join(labDir(cacheDir), `${name}-${key}.cpio`);
-  try {
-    await Deno.stat(path);
-  } catch {
-    await Deno.mkdir(labDir(cacheDir), { recursive: true });
-    await Deno.writeFile(`${path}.${Deno.pid}`, bytes);
-    await Deno.rename(`${path}.${Deno.pid}`, path);
-  }
-  return path;
 }

@@ -1,20 +1,22 @@
-import { execute } from "../execute.ts";
+import { findTool } from "../execute.ts";
 import type { FileSet } from "./file_set.ts";
 
-/** Adds a program and the shared libraries that the dynamic linker would load for it. */
-export async function addProgram(files: FileSet, path: string): Promise<void> {
-  await files.addFile(path);
-  for (const library of await librariesOf(path)) await files.addFile(library);
+/** Adds programs and the shared libraries that the dynamic linker would load for them. */
+export async function addPrograms(files: FileSet, paths: readonly string[]): Promise<void> {
+  for (const path of paths) await files.addFile(path);
+  for (const library of await librariesOf(paths)) await files.addFile(library);
 }
 
-/** Absolute paths of a program's shared libraries and loader; none for a static one. */
-export async function librariesOf(path: string): Promise<string[]> {
-  let text: string;
-  try {
-    text = await execute("ldd", [path]);
-  } catch {
-    return []; // "not a dynamic executable" is an error for ldd
-  }
+/** Absolute paths of the shared libraries and loaders of some programs; a static one has none. */
+export async function librariesOf(paths: readonly string[]): Promise<string[]> {
+  // One call for all: each start of ldd is a shell and a program. It fails when a single one is static.
+  const { stdout } = await new Deno.Command(findTool("ldd"), {
+    args: [...paths],
+    env: { LC_ALL: "C" },
+    stdin: "null",
+    stderr: "null",
+  }).output();
   // `libc.so.6 => /lib/x86_64-linux-gnu/libc.so.6 (0x…)` and `/lib64/ld-linux-x86-64.so.2 (0x…)`
-  return [...text.matchAll(/(\/\S+) \(0x/g)].map((match) => match[1]);
+  const found = new TextDecoder().decode(stdout).matchAll(/(\/\S+) \(0x/g);
+  return [...new Set([...found].map((match) => match[1]))];
 }

@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import type { Progress } from "../../../src/guest/mod.ts";
 import { execute, findTool, findToolIfPresent } from "../execute.ts";
-import { addProgram } from "./add_program.ts";
+import { addPrograms } from "./add_program.ts";
 import { FileSet } from "./file_set.ts";
 import { buildImage } from "./image.ts";
 
@@ -10,12 +10,30 @@ const NEEDED = ["busybox", "mke2fs", "qemu-system-x86_64"];
 
 /** Programs that are put in where the host has them; what lacks one then fails inside, by name. */
 const WANTED = [
-  ...["bash", "coreutils", "setpriv", "strace", "unshare", "nsenter", "prlimit", "ip", "ss"],
-  ...["debugfs", "dumpe2fs", "e2fsck", "fio", "qemu-img", "qemu-storage-daemon", "socat"],
+  ...["bash", "setpriv", "strace", "unshare", "nsenter", "prlimit", "ip", "ss", "socat"],
+  ...["debugfs", "dumpe2fs", "e2fsck", "fio", "qemu-img", "qemu-storage-daemon"],
+  // Those of busybox know fewer options.
+  ...[
+    "cp",
+    "date",
+    "dd",
+    "df",
+    "du",
+    "env",
+    "head",
+    "ls",
+    "ps",
+    "sha256sum",
+    "stat",
+    "tail",
+    "timeout",
+  ],
 ];
 
-/** Programs outside of PATH, and data that QEMU needs for its machine types. */
-const FILES = ["/usr/lib/qemu/virtiofsd", "/usr/share/misc/magic.mgc"];
+/** Programs outside of PATH. */
+const FILES = ["/usr/lib/qemu/virtiofsd"];
+
+/** Data that QEMU needs for its machine types. */
 const TREES = ["/usr/share/qemu", "/usr/share/seabios"];
 
 /** Ids in the lab host; the agent knows them, too. */
@@ -64,19 +82,17 @@ export async function hostImage(
     files.addDirectory(folder, folder === "/tmp" ? 0o1777 : 0o755);
   }
   const busybox = findTool("busybox");
-  await addProgram(files, busybox);
   for (const applet of (await execute("busybox", ["--list"])).trim().split("\n")) {
     files.addLink(`/usr/bin/${applet}`, busybox);
   }
-  for (const program of NEEDED) await addProgram(files, findTool(program));
-  for (const program of WANTED) {
-    const path = findToolIfPresent(program);
-    if (path !== undefined) await addProgram(files, path);
-  }
-  for (const path of FILES) if (await files.addFileIfPresent(path)) await addProgram(files, path);
+  await addPrograms(files, [
+    ...NEEDED.map(findTool),
+    ...WANTED.map(findToolIfPresent).filter((path) => path !== undefined),
+    ...FILES.filter(isThere),
+    ...qemuModules(),
+    Deno.execPath(),
+  ]);
   for (const path of TREES) await files.addTree(path);
-  await addQemuModules(files);
-  await addProgram(files, Deno.execPath());
   files.addText("/etc/passwd", PASSWD);
   files.addText("/etc/group", GROUP);
   files.addText("/etc/hosts", "127.0.0.1 localhost lab\n");
@@ -84,16 +100,21 @@ export async function hostImage(
   return await buildImage("host", files, cacheDir, progress);
 }
 
-/** Accelerators and plain devices that Debian's QEMU has as modules; those for screens and sound stay out. */
-async function addQemuModules(files: FileSet): Promise<void> {
+/** Accelerators are modules of Debian's QEMU; those for screens and sound stay out. */
+function qemuModules(): string[] {
   const folder = "/usr/lib/x86_64-linux-gnu/qemu";
+  if (!isThere(folder)) return [];
+  return [...Deno.readDirSync(folder)]
+    .filter(({ name }) => /^accel-.*x86_64\.so$/.test(name))
+    .map(({ name }) => join(folder, name));
+}
+
+function isThere(path: string): boolean {
   try {
-    for await (const entry of Deno.readDir(folder)) {
-      if (/^accel-.*x86_64\.so$/.test(entry.name)) {
-        await addProgram(files, join(folder, entry.name));
-      }
-    }
+    Deno.statSync(path);
+    return true;
   } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
   }
 }

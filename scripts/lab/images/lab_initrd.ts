@@ -1,7 +1,6 @@
-import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { cpio, type CpioEntry, type GuestKernel, ModuleIndex } from "../../../src/guest/mod.ts";
-import { labDir } from "./image.ts";
+import { bytesKey, keepFile } from "./kept.ts";
 
 /** What the lab host loads at boot; everything else is one `modprobe` away. */
 const MODULES = [
@@ -22,14 +21,15 @@ export async function labInitrd(
 ): Promise<string> {
   const index = await ModuleIndex.read(kernel.modulesDir);
   const modules = index.closure(MODULES);
-  const key = createHash("sha256").update(JSON.stringify([kernel, modules, agent])).digest("hex");
-  const path = join(labDir(cacheDir), `initrd-${key.slice(0, 16)}.cpio`);
-  try {
-    await Deno.stat(path);
-    return path;
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-  }
+  const key = bytesKey(JSON.stringify([kernel, modules, agent]));
+  return await keepFile(cacheDir, "initrd", "cpio", key, () => archive(kernel, modules, agent));
+}
+
+async function archive(
+  kernel: GuestKernel,
+  modules: readonly string[],
+  agent: string,
+): Promise<Uint8Array> {
   const entries: CpioEntry[] = [
     { kind: "file", path: "init", data: await Deno.readFile(agent), mode: 0o755 },
     // The kernel opens it before /dev is mounted.
@@ -44,11 +44,7 @@ export async function labInitrd(
       data: await Deno.readFile(join(kernel.modulesDir, module)),
     });
   }
-  await Deno.mkdir(labDir(cacheDir), { recursive: true });
-  const temporary = `${path}.${Deno.pid}`;
-  await Deno.writeFile(temporary, cpio(entries));
-  await Deno.rename(temporary, path);
-  return path;
+  return cpio(entries);
 }
 
 function text(path: string, lines: string): CpioEntry {
