@@ -28,7 +28,7 @@ export class CompileProgress {
     progress: Progress,
   ): Promise<CompileProgress> {
     const total = filesToCompile[profile];
-    const step = `compiling Linux ${version} for profile ${profile}, ${total} files`;
+    const step = `compiling Linux ${version} for profile ${profile}:`;
     return new CompileProgress(progress, step, total, await countObjects(output));
   }
 
@@ -40,7 +40,9 @@ export class CompileProgress {
   }
 
   #show(): void {
-    this.#progress(this.#step, Math.min(this.#done / this.#total, 1));
+    // The total is what an earlier build came to; this one may be a little larger.
+    const total = Math.max(this.#total, this.#done);
+    this.#progress(this.#step, this.#done / total, `${this.#done} of ${total} files`);
   }
 }
 
