@@ -1,5 +1,6 @@
 // `deno task compile [--self-contained] [--output FILE]`: one executable file.
 import { dirname, join, resolve } from "node:path";
+import { BuildError } from "./build/mod.ts";
 import { CompileError } from "./compile/compile_error.ts";
 import { denoCompile } from "./compile/deno_compile.ts";
 import { selfContained } from "./compile/self_contained.ts";
@@ -36,7 +37,7 @@ try {
   const { size } = await Deno.stat(output);
   console.error(`${output}: ${(size / 1e6).toFixed(1)} MB`);
 } catch (error) {
-  if (!(error instanceof CompileError)) throw error;
+  if (!(error instanceof CompileError || error instanceof BuildError)) throw error;
   console.error(error.message);
   Deno.exit(2);
 }

@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import { root } from "../root.ts";
 import { banner } from "./banner.ts";
+import { lighten } from "./light_node/mod.ts";
 import type { BundleRecipe, CRecipe, Product } from "./products.ts";
 
 /** A product could not be made; the message ends with what the compiler said. */
@@ -34,8 +35,33 @@ async function compile(name: string, { source, flags }: CRecipe, output: string)
 }
 
 async function bundle(name: string, recipe: BundleRecipe, output: string): Promise<void> {
-  await execute(name, Deno.execPath(), ["bundle", "--quiet", "-o", output, recipe.entry]);
-  if (recipe.banner) await Deno.writeTextFile(output, banner() + await Deno.readTextFile(output));
+  const text = await bundled(name, recipe.entry);
+  await Deno.writeTextFile(output, recipe.banner ? banner() + text : text);
+}
+
+/**
+ * The text of a bundle, with light modules in place of Node's.
+ *
+ * @param minify for what is read by no one
+ * @throws {BuildError}
+ */
+export async function bundled(name: string, entry: string, minify = false): Promise<string> {
+  const scratch = await Deno.makeTempDir({ prefix: "spectrum-bundle-" });
+  const bundle = async (from: string, to: string, ...flags: string[]) => {
+    await execute(name, Deno.execPath(), ["bundle", "--quiet", ...flags, "-o", to, from]);
+    return await Deno.readTextFile(to);
+  };
+  try {
+    const text = await bundle(entry, join(scratch, "plain.js"));
+    const light = lighten(text);
+    if (light === text && !minify) return text;
+    const between = join(scratch, "light.js");
+    await Deno.writeTextFile(between, light);
+    const flags = minify ? ["--minify", "--keep-names"] : [];
+    return await bundle(between, join(scratch, "bundle.js"), ...flags);
+  } finally {
+    await Deno.remove(scratch, { recursive: true });
+  }
 }
 
 async function execute(product: string, program: string, args: string[]): Promise<void> {

@@ -6,7 +6,7 @@ import { digest } from "./digest.ts";
 import { make } from "./make.ts";
 import { type Product, products } from "./products.ts";
 
-export { BuildError } from "./make.ts";
+export { BuildError, bundled } from "./make.ts";
 export { products } from "./products.ts";
 
 const folder = join(root, "build");

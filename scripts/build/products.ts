@@ -26,7 +26,7 @@ export interface BundleRecipe {
 
 const warnings = ["-O2", "-Wall", "-Wextra", "-Werror"];
 const program = [...warnings, "-static", "-s"];
-const script = ["src", "main.ts", "deno.json", "deno.lock"];
+const script = ["src", "main.ts", "deno.json", "deno.lock", "scripts/build"];
 
 /** Everything in `build/`. */
 export const products: readonly Product[] = [

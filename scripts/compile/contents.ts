@@ -1,10 +1,12 @@
 import { join } from "node:path";
 import { workerFlags } from "../../src/os/mod.ts";
 import { workerEnvironment } from "../../src/sandbox/mod.ts";
+import { bundled, products } from "../build/mod.ts";
 import { root } from "../root.ts";
+import { CompileError } from "./compile_error.ts";
 import type { Contents } from "./image.ts";
 
-type File = "shim" | "starter" | "init" | "vcpu" | "device" | "spectrum";
+type File = "shim" | "starter" | "init" | "vcpu" | "spectrum";
 
 /** The monitor may do everything: it is the user's own program, and it is what confines the others. */
 const monitorFlags = workerFlags.map((flag) => flag === "--allow-ffi" ? "--allow-all" : flag);
@@ -19,30 +21,34 @@ export async function contents(): Promise<Contents<File>> {
       shim: { name: "libspectrum.so", data: await product("libspectrum.so") },
       starter: { name: "starter", data: await product("starter"), executable: true },
       init: { name: "init", data: await product("init") },
-      vcpu: { name: "vcpu.js", data: await product("vcpu.js") },
-      device: { name: "device.js", data: await product("device.js") },
-      spectrum: { name: "spectrum.js", data: await product("spectrum.js") },
+      vcpu: { name: "vcpu.js", data: encode(await bundleOf("vcpu.js")) },
+      spectrum: {
+        name: "spectrum.js",
+        data: encode(asFunction(await bundleOf("spectrum.js"), "spectrum.js")),
+      },
     },
     roles: [
       {
         name: "spectrum-device",
         arguments: runScript(workerFlags),
         // A worker holds its script and the library, sealed, and nothing else of ours.
-        files: ["shim", "device"],
-        prefix: (fileOf) => payload({ shim: own(fileOf("shim")) }),
+        files: ["shim"],
+        script: (fileOf) => payload({ shim: own(fileOf("shim")) }),
+        // In the script itself: a worker may not read another file.
+        body: encode(await bundleOf("device.js")),
       },
       {
         name: "",
         arguments: runScript(monitorFlags),
         files: ["shim", "starter", "init", "vcpu", "spectrum"],
-        prefix: (fileOf) =>
+        script: (fileOf) =>
           payload({
             shim: own(fileOf("shim")),
             // By the number of this process: the child that runs it has closed its own descriptors.
             starter: "`/proc/${Deno.pid}/fd/" + fileOf("starter") + "`",
             vcpu: own(fileOf("vcpu")),
             init: own(fileOf("init")),
-          }),
+          }) + start(fileOf("spectrum")),
       },
     ],
     environment: { ...fixedEnvironment(), DENO_NO_PACKAGE_JSON: "1" },
@@ -61,9 +67,40 @@ function own(descriptor: string): string {
   return `"/proc/self/fd/${descriptor}"`;
 }
 
-/** The script's first line: what `src/os/payload.ts` hands out, as JavaScript. */
+/** What `src/os/payload.ts` hands out, as JavaScript. */
 function payload(paths: Partial<Record<"shim" | "starter" | "vcpu" | "init", string>>): string {
   const { shim = '""', starter = '""', vcpu = '""', init = '""' } = paths;
   return `globalThis.spectrumPayload = { shim: ${shim}, starter: ${starter}, vcpu: ${vcpu}, ` +
     `init: ${init}, device: ["spectrum-device"], selfContained: true };\n`;
+}
+
+/** A bundle's text; it is minified, since nobody reads it and what is shorter starts sooner. */
+async function bundleOf(name: string): Promise<string> {
+  const recipe = products.find((product) => product.name === name)?.recipe;
+  if (recipe?.kind !== "bundle") throw new CompileError(`There is no bundle ${name}.`);
+  return await bundled(name, recipe.entry, true);
+}
+
+/**
+ * A bundle as the text of a function for {@link start}. As a module the runtime would parse it once more itself, before
+ * the engine does: a third of the start-up.
+ */
+function asFunction(bundle: string, name: string): string {
+  const heavy = /^(?:import|export)\b(?!\()|[;}](?:import|export)[\s{*]/m.exec(bundle);
+  if (heavy !== null) {
+    const place = bundle.slice(heavy.index, heavy.index + 60);
+    throw new CompileError(`${name} imports or exports something: ${place}`);
+  }
+  const body = bundle.replaceAll(/\bimport\.meta\b/g, "spectrumMeta");
+  return `"use strict"; (async (spectrumMeta) => { ${body}\n})\n//# sourceURL=${name}\n`;
+}
+
+/** The end of a role's script. */
+function start(descriptor: string): string {
+  return `import code from "/proc/self/fd/${descriptor}" with { type: "text" };\n` +
+    `await (0, eval)(code)(import.meta);\n`;
+}
+
+function encode(text: string): Uint8Array {
+  return new TextEncoder().encode(text);
 }

@@ -16,10 +16,12 @@ export interface Role<File extends string = string> {
   readonly name: string;
   /** The runtime's arguments before the script. */
   readonly arguments: readonly string[];
-  /** The files that it gets, the script last. */
+  /** The files that it gets. */
   readonly files: readonly File[];
-  /** The script's first line. `fileOf` gives text in whose place the number of a file's descriptor comes. */
-  prefix(fileOf: (file: File) => string): string;
+  /** The script that the runtime runs. `fileOf` gives text in whose place the number of a file's descriptor comes. */
+  script(fileOf: (file: File) => string): string;
+  /** What the script goes on with. */
+  readonly body?: Uint8Array;
 }
 
 /** What the executable is made of beside the runtime. */
@@ -52,7 +54,14 @@ const Header = struct({
   files: u32,
 });
 const FileEntry = struct({ name: u32, data: u32, length: u32, executable: u32 });
-const RoleEntry = struct({ name: u32, arguments: u32, files: u32, prefix: u32 });
+const RoleEntry = struct({
+  name: u32,
+  arguments: u32,
+  files: u32,
+  script: u32,
+  body: u32,
+  bodyLength: u32,
+});
 
 /** MOST_ADDED of stub.c, less the name and the zeros. */
 const MOST_ADDED = 60;
@@ -91,11 +100,14 @@ export function layOut<File extends string>(
     if (role.arguments.length + variables.length > MOST_ADDED) {
       throw new CompileError(`The role "${role.name}" has too many arguments.`);
     }
+    const body = role.body ?? new Uint8Array(0);
     return RoleEntry.encode({
       name: image.addText(role.name),
       arguments: image.addTexts(role.arguments),
       files: image.addText(role.files.map(letter).join("")),
-      prefix: image.addText(prefixOf(role, letter)),
+      script: image.addText(scriptOf(role, letter)),
+      body: image.add(body),
+      bodyLength: body.length,
     });
   });
   image.set(
@@ -113,17 +125,16 @@ export function layOut<File extends string>(
   return image.bytes();
 }
 
-/** The prefix for the stub: `%` and a letter for the number of a descriptor. */
-function prefixOf<File extends string>(role: Role<File>, letter: (file: File) => string): string {
-  const parts = role.prefix((file) => {
-    const at = role.files.indexOf(file);
-    if (at < 0 || at === role.files.length - 1) {
-      throw new CompileError(`The role "${role.name}" cannot name the file "${file}".`);
+/** The script for the stub: `%` and a letter for the number of a descriptor. */
+function scriptOf<File extends string>(role: Role<File>, letter: (file: File) => string): string {
+  const text = role.script((file) => {
+    if (!role.files.includes(file)) {
+      throw new CompileError(`The role "${role.name}" does not get the file "${file}".`);
     }
     return `\0${letter(file)}`;
   });
-  if (parts.includes("%")) throw new CompileError(`The prefix of "${role.name}" contains a %.`);
-  return parts.replaceAll("\0", "%");
+  if (text.includes("%")) throw new CompileError(`The script of "${role.name}" contains a %.`);
+  return text.replaceAll("\0", "%");
 }
 
 /** Bytes that are appended to; everything begins at a multiple of 16. */
@@ -163,7 +174,5 @@ class Growing {
 }
 
 function concatenated(parts: readonly Uint8Array[]): Uint8Array {
-  const all = new Growing();
-  for (const part of parts) all.add(part);
-  return all.bytes();
+  return Uint8Array.from(parts.flatMap((part) => [...part]));
 }

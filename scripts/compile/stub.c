@@ -5,7 +5,7 @@
 // runtime's own entry point. We then
 //
 //   1. choose a role by the name that the program was called by,
-//   2. put the files of that role into sealed memory files,
+//   2. put the files and the script of that role into sealed memory files,
 //   3. write the arguments and the environment that make the runtime run the role's script,
 //   4. jump to the runtime's entry point as if it had been first.
 //
@@ -33,8 +33,10 @@ struct file {
 struct role {
   offset name;      // the last part of argv[0] that chooses this role; empty: any
   offset arguments; // what comes before the script
-  offset files;     // letters, 'a' is the first file; in the order of making, the script is the last
-  offset prefix;    // the script's first line; `%a` becomes the number of file a's descriptor
+  offset files;     // letters: what it gets, 'a' is the first of all files
+  offset script;    // a text; `%a` becomes the number of file a's descriptor
+  offset body;      // what the script goes on with, and its length
+  offset body_length;
 };
 
 struct header {
@@ -51,7 +53,7 @@ extern const char image[] HIDDEN;           // the start of this segment
 extern const struct header header HIDDEN;   // behind the code
 
 // What is added to a command line at most: arguments of the role, variables, the script. image.ts checks it.
-enum { MOST_ADDED = 64 };
+enum { MOST_ADDED = 64, MOST_FILES = 26 };
 // Room for "/proc/self/fd/4294967295".
 enum { PATH_WORDS = 4 };
 
@@ -127,10 +129,10 @@ static void write_all(long fd, const char *data, word count) {
 }
 
 // Above the standard streams: where those are closed, the runtime opens them, and must find them free.
-static long create(const struct file *file) {
+static long create(const char *name, int executable) {
   long flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
-  long fd = call(SYS_MEMFD_CREATE, (long)at(file->name), flags | (file->executable ? MFD_EXEC : MFD_NOEXEC_SEAL), 0);
-  if (fd == -EINVAL) fd = call(SYS_MEMFD_CREATE, (long)at(file->name), flags, 0); // Linux before 6.3
+  long fd = call(SYS_MEMFD_CREATE, (long)name, flags | (executable ? MFD_EXEC : MFD_NOEXEC_SEAL), 0);
+  if (fd == -EINVAL) fd = call(SYS_MEMFD_CREATE, (long)name, flags, 0); // Linux before 6.3
   if (fd < 0) die("memfd_create is refused");
   if (fd > 2) return fd;
   long high = call(SYS_FCNTL, fd, F_DUPFD_CLOEXEC, 3);
@@ -139,34 +141,38 @@ static long create(const struct file *file) {
   return high;
 }
 
-// A file's content, from now on unchangeable. `prefix` may name files that have been made before.
-static long make(const struct file *file, const char *prefix, const long *made) {
-  long fd = create(file);
-  while (*prefix) {
-    word n = 0;
-    while (prefix[n] && prefix[n] != '%') n++;
-    write_all(fd, prefix, n);
-    prefix += n;
-    if (!*prefix) break;
-    char number[10], *end = decimal(number, (unsigned)made[prefix[1] - 'a']);
-    write_all(fd, number, (word)(end - number));
-    prefix += 2;
-  }
-  write_all(fd, at(file->data), file->length);
+// From now on nobody can change it.
+static long seal(long fd) {
   if (call(SYS_FCNTL, fd, F_ADD_SEALS, SEAL_SEAL | SEAL_SHRINK | SEAL_GROW | SEAL_WRITE) < 0)
     die("memory files cannot be sealed");
   return fd;
 }
 
-// Makes the files of a role and returns the descriptor of its script.
-static long make_all(const struct role *role) {
-  const struct file *files = (const struct file *)at(header.files);
-  long made[26], fd = -1;
+// Makes the files of a role; `made` gets their descriptors.
+static void make_files(const struct role *role, long *made) {
   for (const char *letter = at(role->files); *letter; letter++) {
-    int is_script = !letter[1];
-    fd = made[*letter - 'a'] = make(&files[*letter - 'a'], is_script ? at(role->prefix) : "", made);
+    const struct file *file = (const struct file *)at(header.files) + (*letter - 'a');
+    long fd = create(at(file->name), (int)file->executable);
+    write_all(fd, at(file->data), file->length);
+    made[*letter - 'a'] = seal(fd);
   }
-  return fd;
+}
+
+// Makes the script of a role and returns its descriptor.
+static long make_script(const struct role *role, const char *name, const long *made) {
+  long fd = create(name, 0);
+  for (const char *text = at(role->script); *text;) {
+    word n = 0;
+    while (text[n] && text[n] != '%') n++;
+    write_all(fd, text, n);
+    text += n;
+    if (!*text) break;
+    char number[10], *end = decimal(number, (unsigned)made[text[1] - 'a']);
+    write_all(fd, number, (word)(end - number));
+    text += 2;
+  }
+  write_all(fd, at(role->body), role->body_length);
+  return seal(fd);
 }
 
 // ---- The process's beginning ----------------------------------------------------------------
@@ -201,8 +207,10 @@ HIDDEN word prepare(const word *stack, word *out) {
   word moved = (word)image - header.address, argc = stack[0], n = 1;
   const word *arguments = stack + 1, *environment = arguments + argc + 1;
   const struct role *role = choose(argc ? last_part((const char *)arguments[0]) : "");
-  long script = make_all(role);
   const char *name = *at(role->name) ? at(role->name) : "spectrum";
+  long made[MOST_FILES];
+  make_files(role, made);
+  long script = make_script(role, name, made);
   call(SYS_PRCTL, PR_SET_NAME, (long)name, 0);
 
   out[n++] = (word)name;
