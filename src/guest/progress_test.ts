@@ -1,30 +1,34 @@
 import assert from "node:assert/strict";
+import { cacheDir } from "./cache_dir.ts";
 import { showProgress } from "./progress.ts";
 
-function shown(isTerminal: boolean): { progress: ReturnType<typeof showProgress>; text(): string } {
-  let text = "";
-  const progress = showProgress({ isTerminal, write: (more) => text += more });
-  return { progress, text: () => text };
+function shown(isTerminal: boolean): { text: string; progress: ReturnType<typeof showProgress> } {
+  const output = { text: "", progress: showProgress() };
+  output.progress = showProgress({ isTerminal, write: (text) => void (output.text += text) });
+  return output;
 }
 
-Deno.test("on a terminal a step is one line that changes", () => {
-  const { progress, text } = shown(true);
-  progress("reading lists");
-  progress("downloading", 0);
-  progress("downloading", 0.456);
-  progress("compiling:", 0.5, "812 of 1624 files");
-  const again = "\x1b[1A\r\x1b[K";
+Deno.test("off a terminal a step has one line, and one more per quarter", () => {
+  const output = shown(false);
+  for (let percent = 0; percent <= 100; percent++) output.progress("loading", percent / 100);
+  output.progress("unpacking");
   assert.equal(
-    text(),
-    `reading lists\ndownloading 0 %\n${again}downloading 45 %\ncompiling: 812 of 1624 files\n`,
+    output.text,
+    "loading\nloading 25 %\nloading 50 %\nloading 75 %\nloading 100 %\nunpacking\n",
   );
 });
 
-Deno.test("elsewhere a step is a line, and one for each quarter", () => {
-  const { progress, text } = shown(false);
-  for (let i = 0; i <= 100; i++) progress("compiling:", i / 100, `${i} of 100 files`);
-  assert.equal(
-    text(),
-    "compiling:\ncompiling: 25 %\ncompiling: 50 %\ncompiling: 75 %\ncompiling: 100 %\n",
-  );
+Deno.test("on a terminal the percentage changes in place", () => {
+  const output = shown(true);
+  output.progress("loading", 0.1);
+  output.progress("loading", 0.2);
+  output.progress("unpacking");
+  assert.equal(output.text, "loading 10 %\n\x1b[1A\r\x1b[Kloading 20 %\nunpacking\n");
+});
+
+Deno.test("the cache folder follows the XDG rules", () => {
+  const env = (values: Record<string, string>) => ({ get: (key: string) => values[key] });
+  assert.equal(cacheDir(env({ XDG_CACHE_HOME: "/x", HOME: "/h" })), "/x/spectrum");
+  assert.equal(cacheDir(env({ XDG_CACHE_HOME: "relative", HOME: "/h" })), "/h/.cache/spectrum");
+  assert.throws(() => cacheDir(env({})), /set HOME/);
 });

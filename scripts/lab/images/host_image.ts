@@ -92,6 +92,12 @@ export async function hostImage(
     ...qemuModules(),
     Deno.execPath(),
   ]);
+  // As in Debian: busybox' shell would prefer its own applets to the programs above.
+  const dash = findToolIfPresent("dash");
+  if (dash !== undefined) {
+    await addPrograms(files, [dash]);
+    files.addLink("/usr/bin/sh", "dash");
+  }
   for (const path of TREES) await files.addTree(path);
   files.addText("/etc/passwd", PASSWD);
   files.addText("/etc/group", GROUP);
