@@ -1,4 +1,4 @@
-import { Fd, ignoreInspectorSignal, useLibrary, Window } from "../os/mod.ts";
+import { Fd, fileStat, ignoreInspectorSignal, useLibrary, Window } from "../os/mod.ts";
 import { lockDown } from "../sandbox/mod.ts";
 import { DeviceLoop } from "../vhost/mod.ts";
 import { openDevice } from "./open_device.ts";
@@ -6,7 +6,8 @@ import { ArgumentError, WorkerArguments } from "./worker_arguments.ts";
 
 /**
  * The worker: one device, on descriptors that it was handed, for the frontend at the other end of one
- * of them. Ends with 0 when that hangs up (`--fd`), or serves one after the other (`--listen-fd`).
+ * of them. With `--fd` it ends with that connection: with 0 when the frontend hangs up, with 1 when it
+ * breaks the protocol. With `--listen-fd` it serves one frontend after the other.
  */
 function main(words: readonly string[]): void {
   useLibrary("worker");
@@ -20,12 +21,13 @@ function main(words: readonly string[]): void {
       throw new ArgumentError("give one of --fd and --listen-fd");
     }
     const socket = Fd.inherited(connected ?? listening ?? -1);
+    if (!fileStat(socket).isSocket) throw new ArgumentError("the connection is not a socket");
     const window = Window.reserve();
     const device = openDevice(args, window, log);
     const loop = new DeviceLoop(device, { window, log });
     lockDown();
     if (listening !== undefined) loop.serveEach(socket);
-    loop.serve(socket);
+    if (!loop.serve(socket)) Deno.exit(1);
   } catch (error) {
     log(error instanceof Error ? error.message : String(error));
     Deno.exit(1);

@@ -97,6 +97,11 @@ export class Backend implements Disposable {
     return this.#connection.fd;
   }
 
+  /** The connection is over because the frontend broke the protocol, rather than left. */
+  get isBroken(): boolean {
+    return this.#connection.isBroken;
+  }
+
   /** The features that the driver has accepted. */
   get accepted(): bigint {
     return this.#accepted;

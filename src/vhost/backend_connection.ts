@@ -1,4 +1,4 @@
-import { Errno, type Fd, sendMessage, setNonBlocking } from "../os/mod.ts";
+import { Errno, type Fd, OsError, sendMessage, setNonBlocking } from "../os/mod.ts";
 import { messageShapes } from "./backend_messages.ts";
 import { BackendRefusal } from "./backend_refusal.ts";
 import { messageBytes } from "./message_bytes.ts";
@@ -31,6 +31,7 @@ const MESSAGES_PER_TURN = 32;
 export class BackendConnection implements Disposable {
   readonly #reader: MessageReader;
   readonly #fd: Fd;
+  #isBroken = false;
 
   /** @param fd moves in here */
   constructor(
@@ -48,6 +49,11 @@ export class BackendConnection implements Disposable {
     return this.#fd;
   }
 
+  /** It is over because the frontend broke the protocol, rather than left. */
+  get isBroken(): boolean {
+    return this.#isBroken;
+  }
+
   /** Deals with what has come. False when the connection is over: the frontend left, or broke the protocol. */
   receive(): boolean {
     try {
@@ -63,7 +69,8 @@ export class BackendConnection implements Disposable {
       }
       return true;
     } catch (error) {
-      this.log(error instanceof Error ? error.message : String(error));
+      this.#isBroken = true;
+      this.log(describe(error));
       return false;
     }
   }
@@ -130,4 +137,10 @@ function checkHeader({ request, flags, size }: IncomingHeader): void {
   if (shape !== undefined && (size < shape.least || size > shape.most)) {
     throw broke(request, "wrong-size", `it has ${size} bytes`);
   }
+}
+
+/** A mistake of ours is told with where it was made. */
+function describe(error: unknown): string {
+  if (error instanceof ProtocolError || error instanceof OsError) return error.message;
+  return error instanceof Error ? error.stack ?? error.message : String(error);
 }

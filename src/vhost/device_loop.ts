@@ -31,8 +31,8 @@ export class DeviceLoop implements Disposable {
     for (const [i, source] of (device.sources ?? []).entries()) this.#watch(i, source);
   }
 
-  /** Serves one frontend until it hangs up or breaks the protocol. */
-  serve(connection: Fd): void {
+  /** Serves one frontend until it hangs up, or breaks the protocol: then the answer is false. */
+  serve(connection: Fd): boolean {
     const host = { ...this.#host, log: limited(this.#host.log) };
     using backend = new Backend(connection, this.device, host);
     const poller = this.#poller;
@@ -48,7 +48,7 @@ export class DeviceLoop implements Disposable {
         } else if (tag >= KICK_TAG) {
           backend.kicked(tag - KICK_TAG);
         } else if (!backend.receive()) {
-          return;
+          return !backend.isBroken;
         }
       }
       busy = backend.run();

@@ -140,7 +140,6 @@ function featuresOf(disk: Disk, queues: number): bigint {
 }
 
 function configOf(disk: Disk, queues: number): Uint8Array {
-  const sectorsPerBlock = disk.blockSize / SECTOR_SIZE;
   const blocksPerPhysical = disk.physicalBlockSize / disk.blockSize;
   return BlkConfig.encode({
     capacity: disk.size / SECTOR_SIZE,
@@ -152,7 +151,8 @@ function configOf(disk: Disk, queues: number): Uint8Array {
     numQueues: queues,
     maxDiscardSectors: disk.canDiscard ? RangeLimits.discardSectors : 0,
     maxDiscardSeg: disk.canDiscard ? RangeLimits.segments : 0,
-    discardSectorAlignment: sectorsPerBlock,
+    // A file gives room back by whole blocks of its file system.
+    discardSectorAlignment: disk.physicalBlockSize / SECTOR_SIZE,
     maxWriteZeroesSectors: disk.readonly ? 0 : RangeLimits.zeroSectors,
     maxWriteZeroesSeg: disk.readonly ? 0 : RangeLimits.segments,
     writeZeroesMayUnmap: disk.canDiscard ? 1 : 0,
