@@ -51,7 +51,7 @@ if (isDevice) {
     if (!kept.includes(name)) Deno.permissions.revokeSync({ name } as Deno.PermissionDescriptor);
   }
   Object.defineProperty(Deno, "args", { value: words });
-  await import(build("device.js").href);
+  await import("../../build/device.js");
 } else {
-  await import(build("spectrum.js").href);
+  await import("../../build/spectrum.js");
 }

@@ -71,6 +71,12 @@ export const needs: readonly Need[] = [
     programs: ["iasl"],
   },
   {
+    package: "python3-minimal",
+    purposes: ["test"],
+    why: "a foreign process that locks files",
+    programs: ["python3"],
+  },
+  {
     package: "cpio",
     purposes: ["test"],
     why: "reads the archives that we write",
@@ -98,12 +104,6 @@ export const needs: readonly Need[] = [
     package: "libelf-dev",
     purposes: ["kernel"],
     why: "builds a kernel",
-    files: ["/usr/include/libelf.h"],
-  },
-  {
-    package: "libssl-dev",
-    purposes: ["kernel"],
-    why: "builds a kernel",
-    files: ["/usr/include/openssl/ssl.h"],
+    files: ["/usr/include/gelf.h"],
   },
 ];
