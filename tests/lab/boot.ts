@@ -1,0 +1,108 @@
+import assert from "node:assert/strict";
+import { type Bench, fromSource } from "./machine.ts";
+
+const GIB = 2 ** 30;
+
+/** Boots of a stock kernel, and the ways in which a machine ends. */
+export async function bootTests(t: Deno.TestContext, bench: Bench): Promise<void> {
+  await t.step(
+    "a stock kernel boots with one vCPU and 256 MiB, knows the time, powers off",
+    async () => {
+      const clock = await bench.sh("date +%s");
+      const { status, stdout, stderr } = await bench.boot(
+        'echo "cpus $(nproc) memory $(sed -n "s/MemTotal: *//p" /proc/meminfo) time $(date +%s)"; dmesg | grep -i "mmconfig\\|error" ; true',
+        ["--memory", "256M"],
+      );
+      const after = await bench.sh("date +%s");
+      assert.equal(status, 0, stderr + stdout);
+      const [, cpus, kib, time] = /cpus (\d+) memory (\d+) kB time (\d+)/.exec(stdout) ?? [];
+      assert.equal(cpus, "1");
+      assert.ok(Number(kib) > 180_000 && Number(kib) < 262_144, `${kib} KiB`);
+      assert.ok(
+        Number(time) >= Number(clock.stdout) - 2 && Number(time) <= Number(after.stdout) + 2,
+      );
+      assert.match(stdout, /MMCONFIG at .* reserved in ACPI motherboard resources/);
+      assert.doesNotMatch(stdout, /ACPI Error|ACPI BIOS Error/);
+    },
+  );
+
+  await t.step(
+    "four vCPUs and 6 GiB across the PCI hole; a reboot stays in the process",
+    async () => {
+      const disk = "/scratch/reboot.img";
+      await bench.sh(`truncate -s 1M ${disk}`);
+      const script = `
+      echo "cpus $(nproc) online $(cat /sys/devices/system/cpu/online) memory $(sed -n 's/MemTotal: *//p' /proc/meminfo)"
+      boots=$(dd if=/dev/vda bs=1 count=1 2>/dev/null | tr '\\0' 0)
+      echo "boots $boots"
+      if [ "$boots" = 0 ]; then printf 1 | dd of=/dev/vda bs=512 conv=sync 2>/dev/null; sync; reboot; fi`;
+      const { status, stdout, stderr } = await bench.boot(script, [
+        ...["--memory", "6G", "--cpus", "4", "--disk", disk],
+      ]);
+      assert.equal(status, 0, stderr + stdout);
+      assert.match(stdout, /boots 0[^]*boots 1/);
+      const [, cpus, online, kib] = /cpus (\d+) online (\S+) memory (\d+) kB/.exec(stdout) ?? [];
+      assert.deepEqual([cpus, online], ["4", "0-3"]);
+      assert.ok(Number(kib) * 1024 > 5.7 * GIB && Number(kib) * 1024 < 6 * GIB, `${kib} KiB`);
+      assert.match(stderr, /the guest resets/);
+    },
+  );
+
+  await t.step("a panic ends the machine with its words and status 3", async () => {
+    const { status, stderr } = await bench.boot("echo c >/proc/sysrq-trigger");
+    assert.equal(status, 3);
+    assert.match(stderr, /the guest's kernel panicked: sysrq triggered crash/);
+  });
+
+  await t.step("a triple fault ends the machine with a message and status 3", async () => {
+    await bench.stage.run({
+      command: ["sh", "-c", "base64 -d >/scratch/triple.elf"],
+      stdin: encodeBase64(tripleFaultKernel()),
+    });
+    const { status, stderr } = await bench.stage.run({
+      command: [...fromSource, "run", "--kernel", "/scratch/triple.elf"],
+    });
+    assert.equal(status, 3, stderr);
+    assert.match(stderr, /triple fault/);
+  });
+}
+
+function encodeBase64(bytes: Uint8Array): string {
+  return btoa(String.fromCharCode(...bytes));
+}
+
+/** A PVH kernel whose only code loads an empty interrupt table and raises an exception. */
+function tripleFaultKernel(): Uint8Array {
+  const LOAD = 0x10_0000;
+  const code = [0x0f, 0x01, 0x1d, 0x20, 0x00, 0x10, 0x00, 0x0f, 0x0b]; // lidt [0x100020]; ud2
+  const file = new Uint8Array(0x140);
+  const view = new DataView(file.buffer);
+  file.set([0x7f, 0x45, 0x4c, 0x46, 2, 1, 1]);
+  view.setUint16(16, 2, true); // ET_EXEC
+  view.setUint16(18, 62, true); // EM_X86_64
+  view.setUint32(20, 1, true);
+  view.setUint32(24, LOAD, true);
+  view.setUint32(32, 64, true); // program headers
+  view.setUint16(52, 64, true);
+  view.setUint16(54, 56, true);
+  view.setUint16(56, 2, true);
+  const segment = (at: number, type: number, offset: number, address: number, size: number) => {
+    view.setUint32(at, type, true);
+    view.setUint32(at + 4, 7, true);
+    view.setUint32(at + 8, offset, true);
+    view.setUint32(at + 16, address, true);
+    view.setUint32(at + 24, address, true);
+    view.setUint32(at + 32, size, true);
+    view.setUint32(at + 40, size, true);
+    view.setUint32(at + 48, 4, true);
+  };
+  segment(64, 1, 0x100, LOAD, 0x40); // PT_LOAD
+  segment(120, 4, 0xc0, 0, 20); // PT_NOTE: XEN_ELFNOTE_PHYS32_ENTRY
+  view.setUint32(0xc0, 4, true);
+  view.setUint32(0xc4, 4, true);
+  view.setUint32(0xc8, 18, true);
+  file.set([0x58, 0x65, 0x6e, 0], 0xcc);
+  view.setUint32(0xd0, LOAD, true);
+  file.set(code, 0x100);
+  return file;
+}

@@ -1,0 +1,141 @@
+import assert from "node:assert/strict";
+import { type Bench, fromSource } from "./machine.ts";
+
+/** MiB that each of four fio jobs writes and verifies: 128 in all; by hand `SPECTRUM_FIO_MIB=512`. */
+const JOB_MIB = Number(Deno.env.get("SPECTRUM_FIO_MIB") ?? 32);
+
+const FIO = [
+  ...[
+    "fio --name=verify --directory=/data --numjobs=4 --rw=randrw --bsrange=512-128k --blockalign=512",
+  ],
+  ...[`--size=${JOB_MIB}M --ioengine=libaio --iodepth=8 --direct=1 --fsync=64`],
+  ...["--verify=crc32c --verify_fatal=1 --do_verify=1 --group_reporting --minimal >/tmp/fio"],
+].join(" ");
+
+/** The guest's part of a disk check: fio over an ext4 with four queues, then a hash of the whole disk. */
+const CHECK = `
+mount -t ext4 /dev/vda /data && ls /sys/block/vda/mq && ${FIO}
+echo "fio $?"
+umount /data; sync
+echo "disk: sha256 $(sha256sum /dev/vda | cut -d' ' -f1)"`;
+
+/** Real images through our worker and through a foreign backend; locks; what workers hold. */
+export async function diskTests(t: Deno.TestContext, bench: Bench): Promise<void> {
+  const mib = 4 * JOB_MIB + 64;
+  const makeDisk = (path: string) =>
+    bench.sh(`rm -f ${path} && truncate -s ${mib}M ${path} && mke2fs -q -F -t ext4 ${path}`);
+  const tools = `${bench.guest.tools},readonly`;
+
+  /** Runs the check over a disk given by `flag` and compares what guest and host see of `image`. */
+  const check = async (image: string, flag: string, flags: readonly string[] = []) => {
+    const { status, stdout, stderr } = await bench.boot(CHECK, [
+      ...["--disk", flag, "--disk", tools, "--cpus", "4", "--memory", "512M", ...flags],
+    ]);
+    assert.equal(status, 0, stderr + stdout);
+    assert.match(stdout, /^0\s+1\s+2\s+3\s*$/m, `four queues: ${stdout}`);
+    assert.match(stdout, /fio 0\r?$/m, stdout);
+    const [, guest] = /disk: sha256 ([0-9a-f]{64})/.exec(stdout) ?? [];
+    const host = await bench.sh(`e2fsck -fn ${image} >&2 && sha256sum ${image}`);
+    assert.equal(host.status, 0, host.stderr);
+    assert.equal(guest, host.stdout.slice(0, 64));
+  };
+
+  await t.step("fio verifies an ext4 with four queues through the page cache", async () => {
+    await makeDisk("/scratch/cached.img");
+    await check("/scratch/cached.img", "/scratch/cached.img,queues=4");
+  });
+
+  await t.step("the same with O_DIRECT, where several requests are in flight", async () => {
+    await makeDisk("/scratch/direct.img");
+    await check("/scratch/direct.img", "/scratch/direct.img,queues=4,cache=none");
+  });
+
+  await t.step("the same with qemu-storage-daemon as the backend", async () => {
+    const image = "/scratch/foreign.img";
+    await makeDisk(image);
+    const daemon = await bench.stage.spawn({
+      command: [
+        ...["qemu-storage-daemon", "--blockdev", `driver=file,node-name=f,filename=${image}`],
+        "--export",
+        "type=vhost-user-blk,id=e,node-name=f,addr.type=unix,addr.path=/tmp/foreign.sock,writable=on,num-queues=4",
+      ],
+    });
+    await bench.sh("while [ ! -S /tmp/foreign.sock ]; do sleep 0.1; done");
+    await check(image, "socket=/tmp/foreign.sock,queues=4");
+    await daemon.signal(15);
+    await daemon.status;
+  });
+
+  await t.step("a VM with a disk: locks, descriptors, SIGUSR1, a killed worker", async (t) => {
+    const image = "/scratch/held.img";
+    await makeDisk(image);
+    const vm = await bench.start(["--name", "holder", "--disk", image, "--rng"]);
+    const pids = await bench.sh(
+      "for p in /proc/[0-9]*; do tr '\\0' ' ' <$p/cmdline 2>/dev/null | grep -q 'device.js blk' && echo ${p#/proc/}; done",
+    );
+    const worker = pids.stdout.trim();
+
+    await t.step("another VM cannot have its image, and is told who has it", async () => {
+      const { status, stderr } = await bench.boot("true", ["--disk", image]);
+      assert.equal(status, 1);
+      assert.match(stderr, /disk \/scratch\/held\.img is in use by the VM "holder"/);
+    });
+    await t.step("nor can QEMU", async () => {
+      const { status, stderr } = await bench.sh(`qemu-img info ${image}; qemu-io -c quit ${image}`);
+      assert.notEqual(status, 0);
+      assert.match(stderr, /[Ll]ock/);
+    });
+    await t.step("two readers share one image", async () => {
+      const { status, stderr } = await bench.boot("true", ["--disk", tools, "--disk", tools]);
+      assert.equal(status, 0, stderr);
+    });
+    await t.step("the worker holds its socket, its disk and nothing else with a path", async () => {
+      assert.match(worker, /^\d+$/);
+      const { stdout } = await bench.sh(`for f in /proc/${worker}/fd/*; do readlink $f; done`);
+      const paths = stdout.trim().split("\n").filter((link) =>
+        !/^(socket|anon_inode|pipe|\/memfd):|^\/dev\/(null|urandom)$/.test(link)
+      );
+      assert.deepEqual(paths, [image]);
+    });
+    await t.step("SIGUSR1 opens no inspector in monitor or worker", async () => {
+      const { stdout } = await bench.sh(`
+        for p in /proc/[0-9]*; do
+          tr '\\0' ' ' <$p/cmdline 2>/dev/null | grep -q 'spectrum.js\\|device.js' && kill -USR1 \${p#/proc/}
+        done; sleep 2; cat /proc/net/tcp /proc/net/tcp6`);
+      // 9229, listening.
+      assert.doesNotMatch(stdout, /:240D 0+:0000 0A/);
+      assert.match(await vm.run("echo alive"), /alive/);
+    });
+    await t.step("a worker that dies is replaced while the guest goes on", async () => {
+      const before = await vm.run("dd if=/dev/vda bs=64k count=16 2>/dev/null | sha256sum");
+      await bench.sh(`kill -9 ${worker}`);
+      const after = await vm.run(
+        "echo 3 >/proc/sys/vm/drop_caches; dd if=/dev/vda bs=64k count=16 2>/dev/null | sha256sum",
+      );
+      assert.equal(after.trim(), before.trim());
+      assert.match(vm.output, /the backend is back/);
+    });
+    assert.equal(await vm.powerOff(), 0);
+    const left = await bench.sh("ls $XDG_RUNTIME_DIR/spectrum; ps | grep -c 'device.js [b]lk'");
+    assert.equal(left.stdout.trim(), "0");
+  });
+
+  await t.step("a disk that a foreign backend describes in nonsense is refused", async () => {
+    await bench.sh("rm -f /tmp/nonsense.sock");
+    const peer = await bench.stage.spawn({
+      command: [
+        ...[Deno.execPath(), "eval"],
+        `const l = Deno.listen({ transport: "unix", path: "/tmp/nonsense.sock" });
+         const c = await l.accept(); await c.write(new Uint8Array(64).fill(0x41)); await new Promise(() => setTimeout(() => {}, 1e6));`,
+      ],
+    });
+    await bench.sh("while [ ! -S /tmp/nonsense.sock ]; do sleep 0.1; done");
+    const { status, stderr } = await bench.stage.run({
+      command: [...fromSource, ...bench.flags(["--disk", "socket=/tmp/nonsense.sock"], "")],
+      timeout: 100,
+    });
+    await peer.signal(9);
+    assert.equal(status, 4, stderr);
+    assert.match(stderr, /disk0 cannot start/);
+  });
+}

@@ -1,0 +1,15 @@
+// Tests that need real KVM. One lab host for all of them, since booting it is slow.
+import { badInputTests } from "./bad_input.ts";
+import { bootTests } from "./boot.ts";
+import { diskTests } from "./disk.ts";
+import { Bench } from "./machine.ts";
+
+Deno.test("in the lab", async (t) => {
+  await using bench = await Bench.open();
+  const groups = { boot: bootTests, disk: diskTests, "bad input": badInputTests };
+  // `SPECTRUM_LAB_ONLY=disk` runs one group.
+  const only = Deno.env.get("SPECTRUM_LAB_ONLY");
+  for (const [name, group] of Object.entries(groups)) {
+    if (only === undefined || only === name) await t.step(name, (t) => group(t, bench));
+  }
+});
