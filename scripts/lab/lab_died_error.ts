@@ -12,16 +12,18 @@ export class LabDiedError extends Error {
 
 const TAIL_LINES = 25;
 
-/** Reads the reason from the end of the console. */
+/** Reads the reason from the console, and of a panic shows the beginning rather than the end. */
 export function labDied(consoleText: string, status: Deno.CommandStatus): LabDiedError {
   const lines = consoleText.replaceAll("\r", "").split("\n").filter((line) => line.trim() !== "");
-  const panic = lines.find((line) => line.includes("Kernel panic"))?.replace(
-    /^.*Kernel panic - /,
-    "",
-  );
-  const reason = panic !== undefined
-    ? `kernel panic: ${panic}`
-    : status.signal !== null
+  const panic = lines.findIndex((line) => line.includes("Kernel panic"));
+  if (panic >= 0) {
+    const reason = lines[panic].replace(/^.*Kernel panic - /, "");
+    return new LabDiedError(
+      `kernel panic: ${reason}`,
+      lines.slice(panic, panic + TAIL_LINES).join("\n"),
+    );
+  }
+  const reason = status.signal !== null
     ? `QEMU was ended by ${status.signal}`
     : status.code !== 0
     ? `QEMU ended with status ${status.code}`

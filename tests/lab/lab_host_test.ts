@@ -111,7 +111,7 @@ for (const [signal, status] of [["SIGINT", 130], ["SIGTERM", 143], ["SIGKILL", 1
       args: ["run", "-A", main, "--memory", "1024", "--", "sh", "-c", "echo up; sleep 1000"],
       stdin: "null",
       stdout: "piped",
-      stderr: "null",
+      stderr: "inherit",
     }).spawn();
     const reader = child.stdout.getReader();
     assert.equal(new TextDecoder().decode((await reader.read()).value), "up\n");

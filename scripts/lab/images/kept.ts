@@ -4,6 +4,9 @@ import { join } from "node:path";
 /** How many files of a name are kept: switching between branches should not make all anew each time. */
 const KEPT = 3;
 
+/** Nothing is removed that was asked for this recently, in milliseconds: a lab may be about to open it. */
+const GRACE = 600_000;
+
 /** What a run that was killed leaves behind is removed when it is this old, in milliseconds. */
 const STALE = 3_600_000;
 
@@ -67,7 +70,8 @@ async function removeOld(directory: string, pattern: RegExp): Promise<void> {
   }
   kept.sort((a, b) => b.used - a.used);
   // A lab that runs keeps its open image although the name is gone.
-  for (const { path } of kept.slice(KEPT)) await removeIfPresent(path);
+  const old = kept.slice(KEPT).filter(({ used }) => Date.now() - used > GRACE);
+  for (const { path } of old) await removeIfPresent(path);
 }
 
 async function statIfPresent(path: string): Promise<Deno.FileInfo | undefined> {

@@ -13,10 +13,10 @@ export async function treeImage(
   cacheDir: string,
   progress: Progress,
 ): Promise<string> {
-  const files = new FileSet();
-  for (const name of TREES) await files.addTree(join(tree, name));
-  for (const name of FILES) await files.addFileIfPresent(join(tree, name));
-  return await buildImage("tree", files, cacheDir, progress);
+  return await steady("tree", cacheDir, progress, async (files) => {
+    for (const name of TREES) await files.addTree(join(tree, name));
+    for (const name of FILES) await files.addFileIfPresent(join(tree, name));
+  });
 }
 
 /** `dist/`, apart since it is large and changes less often. */
@@ -25,9 +25,7 @@ export async function distImage(
   cacheDir: string,
   progress: Progress,
 ): Promise<string> {
-  const files = new FileSet();
-  await files.addTree(join(tree, "dist"));
-  return await buildImage("dist", files, cacheDir, progress);
+  return await steady("dist", cacheDir, progress, (files) => files.addTree(join(tree, "dist")));
 }
 
 /** Deno's cache of npm packages, for what runs from source. */
@@ -36,17 +34,19 @@ export async function npmImage(
   cacheDir: string,
   progress: Progress,
 ): Promise<string> {
-  const files = new FileSet();
-  await files.addTree(join(denoDir, "npm"));
-  return await buildImage("npm", files, cacheDir, progress);
+  return await steady("npm", cacheDir, progress, (files) => files.addTree(join(denoDir, "npm")));
 }
 
 /** The guest kernels of the cache folder; what unpacks or builds one has a folder that begins with a dot. */
 export async function kernelsImage(cacheDir: string, progress: Progress): Promise<string> {
-  const files = new FileSet();
   const kernels = kernelsDir(cacheDir);
-  await files.addTree(kernels, kernels, (path) => path.slice(kernels.length).includes("/."));
-  return await buildImage("kernels", files, cacheDir, progress);
+  const isUnfinished = (path: string) => path.slice(kernels.length).includes("/.");
+  return await steady(
+    "kernels",
+    cacheDir,
+    progress,
+    (files) => files.addTree(kernels, kernels, isUnfinished),
+  );
 }
 
 /** Files and folders that one run brings along, each at its own path. */
@@ -61,4 +61,25 @@ export async function extraImage(
     else await files.addFile(path);
   }
   return await buildImage("extra", files, cacheDir, progress);
+}
+
+/** How often an image of files is tried that somebody works on. */
+const TRIES = 5;
+
+/** The image of folders in which files may come and go meanwhile: starts over when one has gone. */
+async function steady(
+  name: string,
+  cacheDir: string,
+  progress: Progress,
+  list: (files: FileSet) => Promise<void>,
+): Promise<string> {
+  for (let tries = 1;; tries++) {
+    const files = new FileSet();
+    try {
+      await list(files);
+      return await buildImage(name, files, cacheDir, progress);
+    } catch (error) {
+      if (!(error instanceof Deno.errors.NotFound) || tries === TRIES) throw error;
+    }
+  }
 }
