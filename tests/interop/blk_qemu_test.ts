@@ -9,6 +9,8 @@ const kernel = await debianKernel(cacheDir());
 const ignore = kernel === undefined || !await canRunQemu();
 const MIB = 2 ** 20;
 const DISK = 48 * MIB;
+/** The second disk, used with O_DIRECT. */
+const DIRECT_DISK = 16 * MIB;
 
 /**
  * One boot: reads all of the disk, writes in many sizes from both CPUs, gives the driver up and takes it
@@ -36,7 +38,11 @@ for bs in 512 4096 65536; do
   wait
 done
 blkdiscard -o $((32 * 1048576)) -l 1048576 /dev/vda && say discarded yes
+say direct-first $(sum /dev/vdb)
+dd if=/tmp/data of=/dev/vdb bs=32k seek=32 conv=notrunc,fsync 2>/dev/null
+dd if=/tmp/data of=/dev/vdb bs=512 count=100 seek=9999 conv=notrunc oflag=direct 2>/dev/null
 sync
+say direct-written $(sum /dev/vdb)
 say written $(sum /dev/vda)
 echo virtio0 >/sys/bus/virtio/drivers/virtio_blk/unbind
 echo virtio0 >/sys/bus/virtio/drivers/virtio_blk/bind
@@ -60,8 +66,8 @@ function negotiated({ reports }: QemuGuestResult): bigint {
 }
 
 /** Content that differs everywhere. */
-async function makeImage(path: string): Promise<void> {
-  const words = new Uint32Array(DISK / 4).map((_, i) => Math.imul(i, 0x9e3779b1) ^ (i >>> 7));
+async function makeImage(path: string, size: number): Promise<void> {
+  const words = new Uint32Array(size / 4).map((_, i) => Math.imul(i, 0x9e3779b1) ^ (i >>> 7));
   await Deno.writeFile(path, new Uint8Array(words.buffer));
 }
 
@@ -70,14 +76,19 @@ Deno.test({
   ignore,
   async fn() {
     if (kernel === undefined) return;
-    const folder = await Deno.makeTempDir({ prefix: "spectrum-blk-" });
+    const folder = await Deno.makeTempDir({ prefix: "spectrum-blk-", dir: "/var/tmp" });
     try {
       const image = `${folder}/disk.img`;
-      await makeImage(image);
+      await makeImage(image, DISK);
+      const direct = `${folder}/direct.img`;
+      await makeImage(direct, DIRECT_DISK);
+      const directFirst = await hashOf(direct);
       const first = await hashOf(image);
       const words = ["--disk", image, "--queues", "2", "--serial", "qemu-disk-0"];
       const socket = `${folder}/blk.sock`;
       await using rng = await DeviceProcess.start("rng", `${folder}/rng.sock`, []);
+      const directWords = ["--disk", direct, "--queues", "2", "--cache", "none"];
+      await using vdb = await DeviceProcess.start("blk", `${folder}/vdb.sock`, directWords);
       let blk = await DeviceProcess.start("blk", socket, words);
       let atWrite = "";
       let replaced: Promise<void> = Promise.resolve();
@@ -95,6 +106,8 @@ Deno.test({
           arguments: [
             ...["-chardev", `socket,id=blk,path=${socket},reconnect=1`],
             ...["-device", "vhost-user-blk-pci,chardev=blk,num-queues=2"],
+            ...["-chardev", `socket,id=vdb,path=${vdb.socket}`],
+            ...["-device", "vhost-user-blk-pci,chardev=vdb,num-queues=2"],
             ...["-chardev", `socket,id=rng,path=${rng.socket}`],
             ...["-device", "vhost-user-rng-pci,chardev=rng"],
           ],
@@ -128,6 +141,9 @@ Deno.test({
           "after the backend was replaced",
         );
         assert.notEqual(reports.get("survived"), atWrite);
+        assert.equal(reports.get("direct-first"), directFirst, "what the guest reads directly");
+        assert.equal(reports.get("direct-written"), await hashOf(direct), "and wrote directly");
+        assert.notEqual(reports.get("direct-written"), directFirst);
       } finally {
         await blk[Symbol.asyncDispose]();
       }
