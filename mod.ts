@@ -1,0 +1,31 @@
+/**
+ * Spectrum as a library: run a VM, serve a device, write a device backend of your own.
+ *
+ * @module
+ */
+
+export {
+  ConfigError,
+  type DiskConfig,
+  parseConfig,
+  readConfig,
+  type VmConfig,
+  type VmInput,
+} from "./src/config/mod.ts";
+export {
+  type BootPlan,
+  Log,
+  type LogOptions,
+  MachineError,
+  type RunOutcome,
+  runVm,
+  serveDevice,
+  type ServeOptions,
+} from "./src/machine/mod.ts";
+export { BlkDevice, ConsoleDevice, Disk, RngDevice } from "./src/devices/mod.ts";
+export { DeviceLoop, Frontend } from "./src/vhost/mod.ts";
+export { DescriptorChain, DeviceId, type VirtioDevice, Virtqueue } from "./src/virtio/mod.ts";
+export { Fd, listenUnix, OsError, useLibrary, Window } from "./src/os/mod.ts";
+export { lockDown } from "./src/sandbox/mod.ts";
+export { HostError, probeKvm } from "./src/kvm/mod.ts";
+export { KernelError } from "./src/boot/mod.ts";
