@@ -1,11 +1,13 @@
 import { ConfigError } from "../config/mod.ts";
 import { KernelError } from "../boot/mod.ts";
+import { KernelBuildError, KernelFetchError } from "../guest/mod.ts";
 import { HostError } from "../kvm/mod.ts";
 import { MachineError } from "../machine/mod.ts";
 
 /** Exit status of `spectrum`, by class of failure; see docs/cli.md. */
 export const ExitStatus = { Ok: 0, Usage: 1, Host: 2, Guest: 3, Internal: 4 } as const;
 
+const HOST_ERRORS = [HostError, KernelBuildError, KernelFetchError];
 const BY_FAULT = {
   usage: ExitStatus.Usage,
   host: ExitStatus.Host,
@@ -15,7 +17,7 @@ const BY_FAULT = {
 /** The exit status that an error stands for; what nobody foresaw is internal. */
 export function exitStatusOf(error: unknown): number {
   if (error instanceof ConfigError || error instanceof KernelError) return ExitStatus.Usage;
-  if (error instanceof HostError) return ExitStatus.Host;
+  if (HOST_ERRORS.some((kind) => error instanceof kind)) return ExitStatus.Host;
   if (error instanceof MachineError) return BY_FAULT[error.fault];
   return ExitStatus.Internal;
 }

@@ -1,9 +1,17 @@
-import type { Command } from "commander";
-import { cacheDir, fetchDebianKernel, showProgress } from "../guest/mod.ts";
-import type { CliContext } from "./main.ts";
+import { type Command, Option } from "commander";
+import {
+  buildKernel,
+  cacheDir,
+  fetchDebianKernel,
+  type ListedKernel,
+  listKernels,
+  type Profile,
+  profiles,
+  showProgress,
+} from "../guest/mod.ts";
 
 /** `spectrum kernel …`: kernels for guests, kept in the cache folder. */
-export function addKernelCommand(program: Command, _context: CliContext): void {
+export function addKernelCommand(program: Command): void {
   const kernel = program.command("kernel").description("kernels for guests");
   kernel.command("fetch")
     .description("download Debian's cloud kernel into the cache folder; installs nothing")
@@ -20,4 +28,57 @@ export function addKernelCommand(program: Command, _context: CliContext): void {
       );
       console.log(`${version} (${packageVersion}) in ${directory}`);
     });
+  kernel.command("build")
+    .description("build a small kernel for our machines from Debian's source")
+    .addOption(
+      new Option("--profile <profile>", "what for").choices(profiles).default("app"),
+    )
+    .option("--newer", "look whether Debian has a newer source")
+    .addHelpText(
+      "after",
+      `
+Takes some minutes; Ctrl-C interrupts it, and the next call goes on where it stopped.
+
+Example:
+  spectrum kernel build && spectrum run --kernel small --root disk0 --disk root.img`,
+    )
+    .action(async ({ profile, newer }: { profile: Profile; newer?: boolean }) => {
+      const abort = new AbortController();
+      const interrupt = () =>
+        abort.abort(new Error("Interrupted; the next call goes on from here."));
+      Deno.addSignalListener("SIGINT", interrupt);
+      const { version, vmlinux } = await buildKernel({
+        ...{ profile, newer, cacheDir: cacheDir() },
+        ...{ progress: showProgress(), signal: abort.signal },
+      });
+      console.log(`${version} in ${vmlinux}`);
+    });
+  kernel.command("list")
+    .description("the kernels in the cache folder")
+    .option("--json", "as data")
+    .addHelpText("after", "\nExample:\n  spectrum kernel list")
+    .action(async ({ json }: { json?: boolean }) => {
+      const kernels = await listKernels(cacheDir());
+      console.log(json ? JSON.stringify(kernels, undefined, 2) : table(kernels));
+    });
+}
+
+function table(kernels: readonly ListedKernel[]): string {
+  if (kernels.length === 0) {
+    return "There is no kernel yet. Fetch Debian's: spectrum kernel fetch. Build a small one: spectrum kernel build.";
+  }
+  const rows = [
+    ["NAME", "VERSION", "ORIGIN", "SIZE", "PATH"],
+    ...kernels.map(({ name, version, origin, packageVersion, size, path }) => [
+      name ?? "-",
+      version,
+      `${origin} (${packageVersion})`,
+      `${(size / 2 ** 20).toFixed(1)} MiB`,
+      path,
+    ]),
+  ];
+  const widths = rows[0].map((_, i) => Math.max(...rows.map((row) => row[i].length)));
+  return rows.map((row) => row.map((cell, i) => cell.padEnd(widths[i])).join("  ").trimEnd()).join(
+    "\n",
+  );
 }

@@ -49,7 +49,7 @@ export async function main(args: readonly string[]): Promise<number> {
   };
   addRunCommand(program, context);
   addDeviceCommand(program, context);
-  addKernelCommand(program, context);
+  addKernelCommand(program);
   try {
     await program.parseAsync([...args], { from: "user" });
   } catch (error) {
