@@ -27,6 +27,8 @@ export function qemuArguments(hardware: Hardware): string[] {
     "tsc=reliable",
     // There is nothing to protect here, and each costs time.
     "mitigations=off",
+    // The kernel's own tests of its ciphers take a second.
+    "cryptomgr.notests",
     `lab.disks=${disks.length}`,
   ];
   return [
