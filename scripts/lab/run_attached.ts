@@ -83,9 +83,7 @@ function hasTerminal(): boolean {
 }
 
 function terminalSize(): { rows: number; columns: number } {
-  try {
-    return Deno.consoleSize();
-  } catch {
-    return { rows: 24, columns: 80 };
-  }
+  const { rows, columns } = Deno.consoleSize();
+  // A terminal that does not know its size says 0.
+  return rows > 0 && columns > 0 ? { rows, columns } : { rows: 24, columns: 80 };
 }
