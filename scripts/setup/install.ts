@@ -23,15 +23,26 @@ export function installCommand(packages: readonly string[], hasSudo: boolean): s
  */
 export async function install(missing: readonly Need[]): Promise<void> {
   const progress = showProgress();
-  progress(`Installing ${missing.length} Debian packages:`);
+  progress(missing.length === 1 ? "Installing a Debian package:" : "Installing Debian packages:");
   for (const need of missing) progress(`  ${need.package.padEnd(16)} ${need.why}`);
-  await aptGet(["update"], progress, "Reading Debian's package lists");
+  if (!hasFreshLists()) await aptGet(["update"], progress, "Reading Debian's package lists");
   const packages = missing.map((need) => need.package);
   await aptGet(
     ["install", "-y", "--no-install-recommends", ...packages],
     progress,
     "Downloading and installing",
   );
+}
+
+/** Whether the package lists are there and less than an hour old, as after an installation just before. */
+function hasFreshLists(folder = "/var/lib/apt/lists"): boolean {
+  try {
+    const hasLists = [...Deno.readDirSync(folder)].some(({ name }) => /_Packages/.test(name));
+    const { mtime } = Deno.statSync(folder);
+    return hasLists && mtime !== null && Date.now() - mtime.getTime() < 3_600_000;
+  } catch {
+    return false;
+  }
 }
 
 async function aptGet(args: readonly string[], progress: Progress, step: string): Promise<void> {
