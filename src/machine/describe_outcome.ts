@@ -12,7 +12,10 @@ export type MachineEnd =
   | { readonly kind: "crash"; readonly reason: string };
 
 /** What a vCPU's outcome means for its user. */
-export function describeOutcome(outcome: OutcomeKind, detail: number): MachineEnd {
+export function describeOutcome(
+  outcome: Exclude<OutcomeKind, typeof Outcome.ThreadFailed>,
+  detail: number,
+): MachineEnd {
   const crash = (reason: string): MachineEnd => ({ kind: "crash", reason });
   switch (outcome) {
     case Outcome.None:

@@ -128,15 +128,11 @@ export class Machine implements Disposable {
     this.#attention.drain();
     this.quit();
     if (!this.#threads.every((thread) => thread.gone)) return;
-    const error = this.#threads.find((thread) => thread.error !== undefined)?.error;
-    if (error !== undefined) {
-      this.#ended.reject(error);
-      return;
-    }
-    const first = this.#threads.find(({ control }) => control.outcome !== Outcome.None)?.control;
-    this.#ended.resolve(
-      first === undefined ? { kind: "quit" } : describeOutcome(first.outcome, first.outcomeDetail),
-    );
+    const first = this.#threads.find(({ control }) => control.outcome !== Outcome.None);
+    if (first === undefined) this.#ended.resolve({ kind: "quit" });
+    else if (first.control.outcome === Outcome.ThreadFailed) {
+      void first.failed.then(this.#ended.reject);
+    } else this.#ended.resolve(describeOutcome(first.control.outcome, first.control.outcomeDetail));
   }
 
   [Symbol.dispose](): void {

@@ -33,7 +33,10 @@ export async function runVm(
 ): Promise<RunOutcome> {
   using host = Host.open();
   using runtime = RuntimeDir.claim(config.name);
-  using output = openConsoleOutput(config.console.to);
+  using output = openConsoleOutput(
+    config.console.to,
+    (reason) => log.warn(`console output is lost from here on: ${reason}`),
+  );
   using consoleSocket = config.console.device === "virtio" ? new ConsoleSocket() : undefined;
   using devices = openDevices(config, host, consoleSocket?.guest);
   runtime.record(devices.images);

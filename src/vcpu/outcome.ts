@@ -17,6 +17,8 @@ export const Outcome = {
   UnknownExit: 7,
   /** KVM_RUN itself failed; detail is the errno. */
   RunFailed: 8,
+  /** An error of ours ended the thread; it follows as the worker's error event. */
+  ThreadFailed: 9,
 } as const;
 
 /** One of {@linkcode Outcome}'s values. */

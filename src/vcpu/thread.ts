@@ -8,6 +8,7 @@ import { Vcpu, Vm } from "../kvm/mod.ts";
 import { buildPlatform } from "../pci/mod.ts";
 import { EventFd, Fd, threadId, Window } from "../os/mod.ts";
 import { eventsOf } from "./control_events.ts";
+import { Outcome } from "./outcome.ts";
 import { runVcpu } from "./run_loop.ts";
 import type { ThreadStart } from "./thread_start.ts";
 import { ThreadState, VcpuControl } from "./vcpu_control.ts";
@@ -26,8 +27,11 @@ function runThread(start: ThreadStart): void {
     const platform = buildPlatform(start.platform, { state, vm, events: eventsOf(control) });
     const { ports, mmio } = platform;
     runVcpu({ vcpu: Vcpu.borrow(start.vcpu, window), control, ports, mmio, window });
+  } catch (error) {
+    control.finish(Outcome.ThreadFailed);
+    // The control thread gets it as the worker's error event.
+    throw error;
   } finally {
-    // An error goes on to the control thread as the worker's error event.
     control.state = ThreadState.Gone;
     attention.signal();
     close();

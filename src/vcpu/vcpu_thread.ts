@@ -1,5 +1,6 @@
-import { kickThread, payload } from "../os/mod.ts";
+import { EventFd, Fd, kickThread, payload } from "../os/mod.ts";
 import type { Vcpu } from "../kvm/mod.ts";
+import { Outcome } from "./outcome.ts";
 import type { ThreadStart } from "./thread_start.ts";
 import { Command, ThreadState, type VcpuControl } from "./vcpu_control.ts";
 
@@ -9,8 +10,7 @@ export class VcpuThread {
   readonly #vcpu: Vcpu;
   /** The words that thread and control thread share. */
   readonly control: VcpuControl;
-  /** What the thread died of, if it was an error of ours. */
-  error: Error | undefined;
+  readonly #failed = Promise.withResolvers<Error>();
 
   private constructor(worker: Worker, vcpu: Vcpu, control: VcpuControl) {
     this.#worker = worker;
@@ -28,8 +28,11 @@ export class VcpuThread {
     const thread = new VcpuThread(worker, vcpu, control);
     worker.onerror = (event) => {
       event.preventDefault();
-      thread.error = new Error(`vCPU ${vcpu.id}: ${event.message}`);
+      thread.#failed.resolve(new Error(`The thread of vCPU ${vcpu.id} failed: ${event.message}`));
+      // It may have failed before it could say so.
+      control.finish(Outcome.ThreadFailed);
       control.state = ThreadState.Gone;
+      EventFd.borrow(Fd.borrow(start.attention)).signal();
     };
     const { shim, starter, vcpu: bundle, init, device, selfContained } = payload();
     const message: ThreadStart = {
@@ -50,6 +53,11 @@ export class VcpuThread {
   quit(): void {
     this.control.command = Command.Quit;
     this.#kick();
+  }
+
+  /** What the thread died of; settles only after an outcome of `ThreadFailed`. */
+  get failed(): Promise<Error> {
+    return this.#failed.promise;
   }
 
   get gone(): boolean {

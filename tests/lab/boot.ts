@@ -10,8 +10,8 @@ export async function bootTests(t: Deno.TestContext, bench: Bench): Promise<void
     async () => {
       const clock = await bench.sh("date +%s");
       const { status, stdout, stderr } = await bench.boot(
-        'echo "cpus $(nproc) memory $(sed -n "s/MemTotal: *//p" /proc/meminfo) time $(date +%s)"; dmesg | grep -i "mmconfig\\|error" ; true',
-        ["--memory", "256M"],
+        'echo "cpus $(nproc) memory $(sed -n "s/MemTotal: *//p" /proc/meminfo) time $(date +%s)"; dmesg | grep -i "mmconfig\\|error"; echo "rng $(cat /sys/class/misc/hw_random/rng_current) $(head -c 16 /dev/hwrng | wc -c)"',
+        ["--memory", "256M", "--rng"],
       );
       const after = await bench.sh("date +%s");
       assert.equal(status, 0, stderr + stdout);
@@ -22,6 +22,7 @@ export async function bootTests(t: Deno.TestContext, bench: Bench): Promise<void
         Number(time) >= Number(clock.stdout) - 2 && Number(time) <= Number(after.stdout) + 2,
       );
       assert.match(stdout, /MMCONFIG at .* reserved in (ACPI motherboard resources|E820)/);
+      assert.match(stdout, /rng virtio_rng\.0 16/);
       assert.doesNotMatch(stdout, /ACPI Error|ACPI BIOS Error/);
     },
   );
@@ -48,11 +49,18 @@ export async function bootTests(t: Deno.TestContext, bench: Bench): Promise<void
     },
   );
 
-  await t.step("a panic ends the machine with its words and status 3", async () => {
-    const { status, stderr } = await bench.boot("echo c >/proc/sysrq-trigger");
-    assert.equal(status, 3);
-    assert.match(stderr, /the guest's kernel panicked: sysrq triggered crash/);
-  });
+  await t.step(
+    "a panic ends the machine with its words and status 3; a virtio console",
+    async () => {
+      const { status, stdout, stderr } = await bench.boot(
+        'echo "on $(tty </dev/console) of $(cat /sys/class/tty/console/active)"; sleep 1; echo c >/proc/sysrq-trigger',
+        ["--console-device", "virtio"],
+      );
+      assert.match(stdout, /on .* of ttyS0 hvc0/);
+      assert.equal(status, 3);
+      assert.match(stderr, /the guest's kernel panicked: sysrq triggered crash/);
+    },
+  );
 
   await t.step("a triple fault ends the machine with a message and status 3", async () => {
     await bench.stage.run({
