@@ -6,6 +6,9 @@ import { BlkRequest } from "./blk_request.ts";
 /** What the ring is doing for a request. */
 const Stage = { Transfer: 0, Sync: 1 } as const;
 
+/** So many are handed over at a time: few enough that the disk begins while the rest is still being read. */
+const SUBMIT_BATCH = 8;
+
 /**
  * Does requests by io_uring, so that many are with the disk at a time. Reads, writes and flushes
  * whose memory suits the disk go that way; all others wait for their end.
@@ -53,6 +56,7 @@ export class RingEngine implements Disposable {
       request.queue = queue;
       this.#freeCount--;
       this.#begin(slot, request);
+      if (this.#ring.pending >= SUBMIT_BATCH) this.#submit();
     }
     this.#submit();
   }
