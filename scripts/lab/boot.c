@@ -169,7 +169,8 @@ void boot(void)
 
 	mount_at("devpts", "/dev/pts", "ptmxmode=0666,mode=0620,gid=5");
 	mount_at("tmpfs", "/dev/shm", "mode=1777");
-	mount_at("tmpfs", "/tmp", "mode=1777");
+	/* No file system of its own: what is brought along may come from the host's /tmp. */
+	chmod("/tmp", 01777);
 	mount_at("tmpfs", "/run", "mode=0755");
 	mount_at("tmpfs", "/out", "mode=1777");
 	mount_at("cgroup2", "/sys/fs/cgroup", NULL);

@@ -1,21 +1,14 @@
-import { cpio, type CpioEntry, moduleEntries } from "../../src/guest/mod.ts";
+import { cpio, type CpioEntry, type ModuleChoice, moduleEntries } from "../../src/guest/mod.ts";
 import { execute, findTool } from "./execute.ts";
 
-/** Drivers of all the devices that our machines can have. */
-const MODULES = ["virtio_pci", "virtio_blk", "virtio_console", "virtio_rng"];
-
-/** The same, and file systems, where the kernel has them as modules. */
-const OPTIONAL = [
-  ...[
-    "pvpanic-mmio",
-    "virtio_net",
-    "virtio_balloon",
-    "vmw_vsock_virtio_transport",
-    "virtiofs",
-    "virtio_input",
+/** Drivers of all the devices that our machines can have, and file systems, where the kernel has them as modules. */
+const MODULES: ModuleChoice = {
+  needed: ["virtio_pci", "virtio_blk", "virtio_console", "virtio_rng"],
+  wanted: [
+    ...["pvpanic-mmio", "virtio_net", "virtio_balloon", "vmw_vsock_virtio_transport", "virtiofs"],
+    ...["virtio_input", "overlay", "erofs", "squashfs", "loop"],
   ],
-  ...["overlay", "erofs", "squashfs", "loop"],
-];
+};
 
 /** Every init begins like this: mounts, then modules. */
 const PROLOGUE = `#!/bin/sh
@@ -82,7 +75,7 @@ export async function busyboxInitrd(
     })),
     text("etc/passwd", "root:x:0:0:root:/root:/bin/sh\n", 0o644),
     text("etc/group", "root:x:0:\n", 0o644),
-    ...(modulesDir === undefined ? [] : await moduleEntries(modulesDir, MODULES, OPTIONAL)),
+    ...(modulesDir === undefined ? [] : await moduleEntries(modulesDir, MODULES)),
     ...more,
   ]);
 }

@@ -1,6 +1,6 @@
 /*
  * Process 1 of our small initial RAM disk: loads the modules of /modules/order, waits for the root
- * disk, mounts it and hands over to its init. Static, no shell, one process.
+ * disk, loads those of its file system, mounts it and hands over to its init. Static, no shell, one process.
  *
  * Command line: root=/dev/vda or root=serial:NAME, ro or rw, rootfstype=, rootflags=, init=,
  * rootdelay= (seconds to wait for the disk, 10 when not given).
@@ -32,7 +32,7 @@ enum { PVPANIC_PORT = 0x505, PVPANIC_PANICKED = 1, NO_DEVICE = 0xff };
  * Ends as the guest's failure. Where the monitor can be told, it is, and our message stays the last
  * one; elsewhere the end of process 1 makes the kernel panic, with all that it prints then.
  */
-static void fail(const char *format, ...)
+__attribute__((noreturn, format(printf, 1, 2))) static void fail(const char *format, ...)
 {
 	va_list args;
 	va_start(args, format);
@@ -99,12 +99,13 @@ static int read_only(void)
 	return result;
 }
 
-static void load_modules(void)
+/* Loads the modules of a list, which need not be there: a kernel may have everything built in. */
+static void load_modules(const char *list)
 {
 	char line[NAME], path[NAME + 16];
-	FILE *order = fopen("/modules/order", "r");
+	FILE *order = fopen(list, "r");
 	if (order == NULL)
-		return; /* a kernel that has everything built in */
+		return;
 	while (fgets(line, sizeof(line), order) != NULL) {
 		line[strcspn(line, "\n")] = 0;
 		snprintf(path, sizeof(path), "/modules/%s", line);
@@ -182,48 +183,49 @@ static void find_root(const char *root, char *device)
 	fail("the root disk, %s, did not appear within %d s", root, seconds);
 }
 
-static void cannot_mount(const char *device, const char *type)
-{
-	if (errno == EACCES)
-		fail("cannot mount %s to write: the disk is read-only. Say ro instead of rw", device);
-	fail("cannot mount %s as %s: %s", device, type, strerror(errno));
-}
+/* File systems by what their superblock says, each with where that is. */
+static const struct {
+	const char *type, *magic;
+	unsigned offset, length;
+} known[] = {
+	{ "ext4", "\x53\xef", 1080, 2 },
+	{ "erofs", "\xe2\xe1\xf5\xe0", 1024, 4 },
+	{ "squashfs", "hsqs", 0, 4 },
+	{ "btrfs", "_BHRfS_M", 65600, 8 },
+	{ "xfs", "XFSB", 0, 4 },
+};
 
-/* Tries one after the other of the kernel's types that need a disk; says which were tried. */
-static int mount_any(const char *device, int old, char *tried)
+static const char *recognise(const char *device)
 {
-	FILE *types = fopen("/proc/filesystems", "r");
-	char line[NAME];
-	int done = 0;
-	while (!done && types != NULL && fgets(line, sizeof(line), types) != NULL) {
-		line[strcspn(line, "\n")] = 0;
-		if (line[0] != '\t') /* "nodev" */
-			continue;
-		/* ext4 disks are not to be taken for their ancestors. */
-		if ((strcmp(line + 1, "ext2") == 0 || strcmp(line + 1, "ext3") == 0) != old)
-			continue;
-		done = mount(device, "/root", line + 1, read_only() ? MS_RDONLY : 0, option("rootflags")) == 0;
-		/* EINVAL: not of this type. Anything else is about the disk itself. */
-		if (!done && errno != EINVAL)
-			cannot_mount(device, line + 1);
-		if (strlen(tried) + strlen(line) + 1 < TEXT)
-			strcat(strcat(tried, " "), line + 1);
+	int fd = open(device, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		fail("cannot read %s: %s", device, strerror(errno));
+	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+		char found[8];
+		ssize_t length = pread(fd, found, known[i].length, known[i].offset);
+		if (length == (ssize_t)known[i].length && memcmp(found, known[i].magic, length) == 0) {
+			close(fd);
+			return known[i].type;
+		}
 	}
-	if (types != NULL)
-		fclose(types);
-	return done;
+	fail("%s holds none of the file systems that can be a root: ext4, erofs, squashfs, btrfs, xfs", device);
 }
 
 static void mount_root(const char *device)
 {
-	char tried[TEXT] = "";
-	const char *wanted = option("rootfstype");
-	if (wanted != NULL) {
-		if (mount(device, "/root", wanted, read_only() ? MS_RDONLY : 0, option("rootflags")) != 0)
-			cannot_mount(device, wanted);
-	} else if (!mount_any(device, 0, tried) && !mount_any(device, 1, tried)) {
-		fail("%s holds no file system that this kernel knows (tried:%s)", device, tried);
-	}
+	char list[NAME];
+	const char *type = option("rootfstype");
+	if (type == NULL)
+		type = recognise(device);
+	snprintf(list, sizeof(list), "/modules/%s.order", type);
+	load_modules(list);
+	if (mount(device, "/root", type, read_only() ? MS_RDONLY : 0, option("rootflags")) == 0)
+		return;
+	if (errno == EACCES)
+		fail("cannot mount %s to write: the disk is read-only. Say ro instead of rw", device);
+	if (errno == ENODEV)
+		fail("cannot mount %s: this kernel does not have %s", device, type);
+	fail("cannot mount %s as %s: %s", device, type, strerror(errno));
 }
 
 static void become(char *path)
@@ -243,7 +245,7 @@ int main(void)
 	mount("sysfs", "/sys", "sysfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL);
 	mount("devtmpfs", "/dev", "devtmpfs", MS_NOSUID, "mode=0755");
 	read_text("/proc/cmdline", cmdline, sizeof(cmdline));
-	load_modules();
+	load_modules("/modules/order");
 
 	const char *root = option("root");
 	if (root == NULL)

@@ -1,16 +1,17 @@
 import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { cpio } from "./cpio.ts";
-import { moduleEntries } from "./module_entries.ts";
+import { type ModuleChoice, moduleEntries } from "./module_entries.ts";
 
-/** What it takes to reach a root disk, and to report a panic. */
-const NEEDED = ["virtio_pci", "virtio_blk", "ext4"];
-
-/** Taken along where the kernel has them: other file systems, and the devices that a system's own init may not load. */
-const WANTED = [
-  ...["erofs", "squashfs", "overlay", "btrfs", "xfs"],
-  ...["virtio_console", "virtio_rng", "pvpanic-mmio", "crc32c-intel"],
-];
+const MODULES: ModuleChoice = {
+  // What it takes to reach a disk.
+  needed: ["virtio_pci", "virtio_blk"],
+  // The console where that is hvc0, and the device that tells the monitor of a panic.
+  wanted: ["virtio_console", "pvpanic-mmio"],
+  // Of the file systems only that of the disk is loaded: those that are not needed would take longer than all the rest.
+  // init.c knows these.
+  onDemand: ["ext4", "erofs", "squashfs", "btrfs", "xfs"],
+};
 
 /** How many are kept in the cache folder. */
 const KEPT = 8;
@@ -30,7 +31,7 @@ export async function rootInitrd(
   const init = await Deno.readFile(options.init);
   const dep = await Deno.readFile(join(options.modulesDir, "modules.dep"));
   const key = createHash("sha256")
-    .update(JSON.stringify([options.modulesDir, NEEDED, WANTED]))
+    .update(JSON.stringify([options.modulesDir, MODULES]))
     .update(dep)
     .update(init)
     .digest("hex").slice(0, 16);
@@ -46,7 +47,7 @@ export async function rootInitrd(
     { kind: "file", path: "init", data: init, mode: 0o755 },
     // The kernel opens it before /dev is mounted.
     { kind: "character", path: "dev/console", major: 5, minor: 1 },
-    ...await moduleEntries(options.modulesDir, NEEDED, WANTED),
+    ...await moduleEntries(options.modulesDir, MODULES),
   ]);
   await Deno.mkdir(directory, { recursive: true });
   // Renamed into place, so that nobody ever sees half of one.
