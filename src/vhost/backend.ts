@@ -1,14 +1,8 @@
 import { Events, type Fd, memfd, type Poller, sendMessage, type Window } from "../os/mod.ts";
-import {
-  Feature,
-  MAX_QUEUE_SIZE,
-  queueFaultText,
-  ringBytes,
-  type VirtioDevice,
-  Virtqueue,
-} from "../virtio/mod.ts";
+import { Feature, MAX_QUEUE_SIZE, type VirtioDevice } from "../virtio/mod.ts";
 import { type BackendAnswer, BackendConnection, broke } from "./backend_connection.ts";
-import { type AnnouncedRegion, BackendMemory } from "./backend_memory.ts";
+import type { AnnouncedRegion } from "./backend_memory.ts";
+import { BackendQueues, MAX_MEMORY_SLOTS } from "./backend_queues.ts";
 import { BackendRefusal } from "./backend_refusal.ts";
 import { inflightBytes, InflightMemory } from "./inflight_memory.ts";
 import { messageBytes } from "./message_bytes.ts";
@@ -31,7 +25,7 @@ import {
   TransportFeature,
   VringFd,
 } from "./protocol.ts";
-import { Vring } from "./vring.ts";
+import type { Vring } from "./vring.ts";
 
 /** What a backend lives in. */
 export interface BackendHost {
@@ -54,7 +48,6 @@ const PROTOCOL_FEATURES = ProtocolFeature.Mq | ProtocolFeature.ReplyAck |
   ProtocolFeature.ResetDevice | ProtocolFeature.InflightShmfd | ProtocolFeature.ConfigureMemSlots;
 /** For devices that have a config space; some frontends wonder when others offer it. */
 const CONFIG_FEATURES = ProtocolFeature.Config | ProtocolFeature.BackendReq;
-const MAX_MEMORY_SLOTS = 64;
 
 /**
  * One vhost-user connection, seen from the device: what its frontend says becomes memory and running
@@ -65,26 +58,22 @@ export class Backend implements Disposable {
   readonly #device: VirtioDevice;
   readonly #host: BackendHost;
   readonly #connection: BackendConnection;
-  readonly #memory: BackendMemory;
-  readonly #vrings: readonly Vring[];
+  readonly #queues: BackendQueues;
   readonly #features: bigint;
   readonly #protocolFeatures: bigint;
   readonly #handlers: ReadonlyMap<number, (message: IncomingMessage) => BackendAnswer | void>;
-  #accepted = 0n;
   #protocol = 0n;
-  #inflight: InflightMemory | undefined;
   #requests: Fd | undefined;
 
   /** @param fd a connected socket; moves in here */
   constructor(fd: Fd, device: VirtioDevice, host: BackendHost) {
     this.#device = device;
     this.#host = host;
-    this.#memory = new BackendMemory(host.window, MAX_MEMORY_SLOTS);
+    this.#queues = new BackendQueues(device, host);
     this.#features = device.features | RING_FEATURES | TransportFeature.ProtocolFeatures;
     this.#protocolFeatures = device.config.length > 0
       ? PROTOCOL_FEATURES | CONFIG_FEATURES
       : PROTOCOL_FEATURES;
-    this.#vrings = Array.from({ length: device.queueCount }, (_, i) => new Vring(i, host.log));
     this.#handlers = this.#table();
     this.#connection = new BackendConnection(fd, {
       replyAck: () => (this.#protocol & ProtocolFeature.ReplyAck) !== 0n,
@@ -104,7 +93,7 @@ export class Backend implements Disposable {
 
   /** The features that the driver has accepted. */
   get accepted(): bigint {
-    return this.#accepted;
+    return this.#queues.accepted;
   }
 
   /** Deals with the frontend's messages. False when the connection is over. */
@@ -114,44 +103,23 @@ export class Backend implements Disposable {
 
   /** A queue was kicked. */
   kicked(index: number): void {
-    this.#vrings[index].due = true;
+    this.#queues.kicked(index);
   }
 
   /** Something else happened to the device: any queue may go on. */
   wake(): void {
-    for (const vring of this.#vrings) vring.due = true;
+    this.#queues.wake();
   }
 
   /** Processes each queue that has something to do, a round each. True when there is more to do. */
   run(): boolean {
-    let more = false;
-    for (let i = 0; i < this.#vrings.length; i++) {
-      const vring = this.#vrings[i];
-      const queue = vring.queue;
-      if (!vring.due || queue === undefined) continue;
-      queue.beginRound();
-      this.#device.process(queue);
-      vring.due = queue.endRound();
-      if (vring.due) more = true;
-      if (queue.fault !== undefined) {
-        this.#complain(vring, `broken by its driver: ${queueFaultText(queue.fault)}`);
-      }
-    }
-    return more;
+    return this.#queues.run();
   }
 
   /** Tells the frontend, if it wants to hear it, that the config space is another now. */
   announceConfigChange(): void {
     if (this.#requests === undefined) return;
     sendMessage(this.#requests, messageBytes(BackendMessage.ConfigChange, 0));
-  }
-
-  /** Says once what is wrong with a queue, and tells the frontend. */
-  #complain(vring: Vring, text: string): void {
-    if (vring.faultTold) return;
-    vring.faultTold = true;
-    this.#host.log(`queue ${vring.index}: ${text}`);
-    vring.signalError();
   }
 
   #table() {
@@ -162,7 +130,7 @@ export class Backend implements Disposable {
       [FrontendMessage.ResetOwner, () => {}],
       [FrontendMessage.GetProtocolFeatures, () => number(this.#protocolFeatures)],
       [FrontendMessage.SetProtocolFeatures, (message) => this.#setProtocolFeatures(message)],
-      [FrontendMessage.GetQueueNum, () => number(BigInt(this.#vrings.length))],
+      [FrontendMessage.GetQueueNum, () => number(BigInt(this.#queues.vrings.length))],
       [FrontendMessage.SetMemTable, (message) => this.#setMemoryTable(message)],
       [FrontendMessage.GetMaxMemSlots, () => number(BigInt(MAX_MEMORY_SLOTS))],
       [FrontendMessage.AddMemReg, (message) => this.#addMemory(message)],
@@ -180,7 +148,7 @@ export class Backend implements Disposable {
       [FrontendMessage.SetConfig, (message) => this.#setConfig(message)],
       [FrontendMessage.GetInflightFd, (message) => this.#getInflight(message)],
       [FrontendMessage.SetInflightFd, (message) => this.#setInflight(message)],
-      [FrontendMessage.ResetDevice, () => this.#reset()],
+      [FrontendMessage.ResetDevice, () => this.#queues.reset()],
     ];
     return new Map(handlers);
   }
@@ -190,11 +158,11 @@ export class Backend implements Disposable {
     if ((value & ~this.#features) !== 0n) {
       throw new BackendRefusal(`features 0x${value.toString(16)} were not all offered`);
     }
-    this.#changed(() => {
-      this.#accepted = value;
+    this.#queues.changed(() => {
+      this.#queues.accepted = value;
       this.#device.start?.(value & ~TransportFeature.ProtocolFeatures);
       if ((value & TransportFeature.ProtocolFeatures) !== 0n) return;
-      for (const vring of this.#vrings) vring.enabled = true;
+      for (const vring of this.#queues.vrings) vring.enabled = true;
     });
   }
 
@@ -215,18 +183,18 @@ export class Backend implements Disposable {
     const table = new Uint8Array(MemoryTable.size);
     table.set(payload);
     const regions = MemoryTable.decode(table).regions.slice(0, count).map(plain);
-    this.#changed(() => this.#memory.replace(regions, fds));
+    this.#queues.changed(() => this.#queues.memory.replace(regions, fds));
   }
 
   #addMemory({ request, payload, fds }: IncomingMessage): void {
     if (fds.length !== 1) throw broke(request, "descriptors", "no descriptor came with a region");
     const region = plain(SingleMemoryRegion.decode(payload).region);
-    this.#changed(() => this.#memory.add(region, fds[0]));
+    this.#queues.changed(() => this.#queues.memory.add(region, fds[0]));
   }
 
   #removeMemory({ payload }: IncomingMessage): void {
     const region = plain(SingleMemoryRegion.decode(payload).region);
-    this.#changed(() => this.#memory.remove(region));
+    this.#queues.changed(() => this.#queues.memory.remove(region));
   }
 
   #setSize(message: IncomingMessage): void {
@@ -244,8 +212,11 @@ export class Backend implements Disposable {
     if (flags !== 0) throw new BackendRefusal("writes to memory cannot be logged");
     const old = vring.addresses;
     vring.addresses = { desc, avail, used };
-    this.#changed(() => {
-      if (this.#memory.mappingCount > 0 && vring.size > 0 && this.#place(vring) === undefined) {
+    this.#queues.changed(() => {
+      if (
+        this.#queues.memory.mappingCount > 0 && vring.size > 0 &&
+        this.#queues.place(vring) === undefined
+      ) {
         vring.addresses = old;
         throw new BackendRefusal(`the rings of queue ${index} are not in shared memory`);
       }
@@ -262,8 +233,7 @@ export class Backend implements Disposable {
   #takeBase({ request, payload }: IncomingMessage): BackendAnswer {
     const { index } = VringState.decode(payload);
     const vring = this.#vring(request, index);
-    this.#device.settle?.();
-    this.#stop(vring);
+    this.#queues.rest(vring);
     // The kick belongs to the frontend again, which may look at its counter.
     vring.kick?.drain();
     vring.setKick(undefined);
@@ -273,7 +243,7 @@ export class Backend implements Disposable {
   #setKick(message: IncomingMessage): void {
     const { vring, fd } = this.#vringFd(message);
     if (fd === undefined) throw new BackendRefusal("this backend does not poll for kicks");
-    this.#stopAfterSettling(vring);
+    this.#queues.rest(vring);
     vring.faultTold = false;
     const { poller, kickTag } = this.#host;
     try {
@@ -283,7 +253,7 @@ export class Backend implements Disposable {
       vring.setKick(undefined);
       throw new BackendRefusal(error instanceof Error ? error.message : String(error));
     }
-    this.#startAll();
+    this.#queues.start();
   }
 
   #setCall(message: IncomingMessage): void {
@@ -301,9 +271,9 @@ export class Backend implements Disposable {
   #setEnabled(message: IncomingMessage): void {
     const { vring, num } = this.#state(message);
     if (num > 1) throw new BackendRefusal(`a queue is enabled by 1 and disabled by 0, not ${num}`);
-    if (num === 0) this.#stopAfterSettling(vring);
+    if (num === 0) this.#queues.rest(vring);
     vring.enabled = num === 1;
-    this.#startAll();
+    this.#queues.start();
   }
 
   #setRequests({ request, fds }: IncomingMessage): void {
@@ -351,100 +321,9 @@ export class Backend implements Disposable {
   #setInflight({ request, payload, fds }: IncomingMessage): void {
     if (fds.length !== 1) throw broke(request, "descriptors", "no descriptor came");
     const memory = new InflightMemory(this.#host.window, Inflight.decode(payload), fds[0]);
-    this.#changed(() => {
-      this.#inflight?.[Symbol.dispose]();
-      this.#inflight = memory;
+    this.#queues.changed(() => {
+      this.#queues.inflight = memory;
     });
-  }
-
-  #reset(): void {
-    this.#device.settle?.();
-    for (const vring of this.#vrings) {
-      this.#stop(vring);
-      vring.reset();
-    }
-    this.#accepted = 0n;
-    this.#device.reset?.();
-  }
-
-  /** Does something that running queues must not see happen. They go on afterwards, or stay as they were. */
-  #changed(change: () => void): void {
-    this.#device.settle?.();
-    for (const vring of this.#vrings) this.#stop(vring);
-    try {
-      change();
-    } finally {
-      this.#startAll();
-    }
-  }
-
-  #stopAfterSettling(vring: Vring): void {
-    if (vring.queue === undefined) return;
-    this.#device.settle?.();
-    this.#stop(vring);
-  }
-
-  #stop(vring: Vring): void {
-    const { queue } = vring;
-    if (queue === undefined) return;
-    queue.notify();
-    vring.base = queue.base;
-    vring.queue = undefined;
-    vring.due = false;
-  }
-
-  #startAll(): void {
-    for (const vring of this.#vrings) {
-      if (vring.queue === undefined && vring.complete) this.#start(vring);
-    }
-  }
-
-  /** A queue whose rings cannot be used stays away; the frontend hears of it by the error descriptor. */
-  #start(vring: Vring): void {
-    const rings = this.#place(vring);
-    if (rings === undefined) {
-      if (this.#memory.mappingCount > 0) {
-        this.#complain(vring, "its rings are not in shared memory");
-      }
-      return;
-    }
-    const { window } = this.#host;
-    const log = this.#inflight?.log(vring.index, vring.size);
-    let recovery;
-    try {
-      recovery = log?.recover(window.view.getUint16(rings.used + 2, true));
-    } catch (error) {
-      this.#complain(vring, error instanceof Error ? error.message : String(error));
-      return;
-    }
-    vring.queue = new Virtqueue({
-      index: vring.index,
-      memory: this.#memory.guest,
-      rings,
-      eventIndex: (this.#accepted & Feature.EventIdx) !== 0n,
-      indirect: (this.#accepted & Feature.IndirectDesc) !== 0n,
-      base: recovery?.base ?? vring.base,
-      signal: vring.signal,
-      log,
-      resubmit: recovery?.resubmit,
-    });
-    vring.faultTold = false;
-    vring.due = true;
-    // A predecessor may have completed something and ended before it said so.
-    if (recovery?.base !== undefined) vring.signal();
-  }
-
-  /** Where the rings are in the window; undefined when they are not, wholly, or not aligned. */
-  #place({ size, addresses }: Vring) {
-    if (addresses === undefined) return undefined;
-    const bytes = ringBytes(size);
-    const { user } = this.#memory;
-    const desc = user.translate(addresses.desc, bytes.desc);
-    const avail = user.translate(addresses.avail, bytes.avail);
-    const used = user.translate(addresses.used, bytes.used);
-    if (desc < 0 || avail < 0 || used < 0) return undefined;
-    if (desc % 16 !== 0 || avail % 2 !== 0 || used % 4 !== 0) return undefined;
-    return { size, desc, avail, used };
   }
 
   #state({ request, payload }: IncomingMessage): { vring: Vring; num: number } {
@@ -463,7 +342,7 @@ export class Backend implements Disposable {
   }
 
   #vring(request: number, index: number): Vring {
-    if (index < this.#vrings.length) return this.#vrings[index];
+    if (index < this.#queues.vrings.length) return this.#queues.vrings[index];
     throw broke(request, "value", `there is no queue ${index}`);
   }
 
@@ -473,10 +352,7 @@ export class Backend implements Disposable {
 
   /** Ends the connection: the device has nothing in flight afterwards, and guest memory is gone. */
   [Symbol.dispose](): void {
-    this.#reset();
-    for (const vring of this.#vrings) vring[Symbol.dispose]();
-    this.#memory[Symbol.dispose]();
-    this.#inflight?.[Symbol.dispose]();
+    this.#queues[Symbol.dispose]();
     this.#requests?.[Symbol.dispose]();
     this.#connection[Symbol.dispose]();
   }

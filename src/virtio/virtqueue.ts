@@ -108,9 +108,17 @@ export class Virtqueue {
     return this.#fault;
   }
 
-  /** Index in the available ring at which a successor goes on. */
+  /** How many chains of a predecessor are still to be done again. */
+  get resubmitsLeft(): number {
+    return this.#resubmit.length;
+  }
+
+  /**
+   * Index in the available ring at which a successor goes on. Chains of a predecessor that were left
+   * count as not taken, which is right for devices that complete in order.
+   */
   get base(): number {
-    return this.#next;
+    return (this.#next - this.#resubmit.length) & 0xffff;
   }
 
   /** Takes the next chain into `chain`. False when there is none, it is others' turn, or the queue is broken. */

@@ -317,6 +317,7 @@ Deno.test("chains of a predecessor come first", () => {
   const heads = [driver.add([1]).head, driver.add([1]).head, driver.add([1]).head];
   const queue = driver.queue({ base: 2, resubmit: [heads[1], heads[0]] });
   const chain = new DescriptorChain(4);
+  assert.deepEqual([queue.resubmitsLeft, queue.base], [2, 0]);
   echo(queue, chain, driver);
   assert.deepEqual(driver.takeUsed().map((u) => u.head), [heads[1], heads[0], heads[2]]);
   assert.equal(queue.base, 3);
