@@ -53,7 +53,7 @@ export async function runQemuGuest(
         mode: 0o755,
         data: await Deno.readFile("/bin/busybox"),
       },
-      ...await moduleEntries(options.kernel.modulesDir, options.modules),
+      ...await moduleEntries(options.kernel.modulesDir, { needed: options.modules }),
     ]);
     await Deno.writeFile(`${folder}/initrd`, initrd);
     return await boot(options, `${folder}/initrd`, limitMs);
