@@ -7,6 +7,7 @@ import { make } from "./make.ts";
 import { type Product, products } from "./products.ts";
 
 export { BuildError, bundled } from "./make.ts";
+export { nodeImports } from "./light_node/mod.ts";
 export { products } from "./products.ts";
 
 const folder = join(root, "build");
