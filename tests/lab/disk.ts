@@ -81,7 +81,7 @@ export async function diskTests(t: Deno.TestContext, bench: Bench): Promise<void
       assert.match(stderr, /disk \/scratch\/held\.img is in use by the VM "holder"/);
     });
     await t.step("nor can QEMU", async () => {
-      const { status, stderr } = await bench.sh(`qemu-img info ${image}; qemu-io -c quit ${image}`);
+      const { status, stderr } = await bench.sh(`qemu-img info ${image}`);
       assert.notEqual(status, 0);
       assert.match(stderr, /[Ll]ock/);
     });

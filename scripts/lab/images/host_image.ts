@@ -82,8 +82,10 @@ export async function hostImage(
     files.addDirectory(folder, folder === "/tmp" ? 0o1777 : 0o755);
   }
   const busybox = findTool("busybox");
+  // A real program of the name may lie in a folder that PATH names later.
+  const real = new Set([...NEEDED, ...WANTED.filter((name) => findToolIfPresent(name))]);
   for (const applet of (await execute("busybox", ["--list"])).trim().split("\n")) {
-    files.addLink(`/usr/bin/${applet}`, busybox);
+    if (!real.has(applet)) files.addLink(`/usr/bin/${applet}`, busybox);
   }
   await addPrograms(files, [
     ...NEEDED.map(findTool),
