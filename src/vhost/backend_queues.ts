@@ -10,6 +10,7 @@ import {
 import { BackendMemory } from "./backend_memory.ts";
 import type { InflightMemory } from "./inflight_memory.ts";
 import { Vring } from "./vring.ts";
+import { Patience } from "./patience.ts";
 
 /** The most memory regions of a connection. */
 export const MAX_MEMORY_SLOTS = 64;
@@ -19,6 +20,7 @@ export const MAX_MEMORY_SLOTS = 64;
  * known and it is enabled; whatever changes, running queues rest meanwhile and go on where they were.
  */
 export class BackendQueues implements Disposable {
+  readonly #patience = new Patience();
   readonly vrings: readonly Vring[];
   readonly memory: BackendMemory;
   /** The features that the driver has accepted. */
@@ -52,14 +54,30 @@ export class BackendQueues implements Disposable {
       if (!vring.due || queue === undefined) continue;
       queue.beginRound();
       this.device.process(queue);
-      vring.due = queue.endRound();
-      if (vring.due) more = true;
+      queue.notify();
+      if (queue.hasMore) more = true;
       if (queue.fault !== undefined) {
         this.#complain(vring, `broken by its driver: ${queueFaultText(queue.fault)}`);
       }
     }
+    if (more || this.#patience.watch(this.#anyHasMore)) return true;
+    for (let i = 0; i < this.vrings.length; i++) {
+      const vring = this.vrings[i];
+      if (!vring.due || vring.queue === undefined) continue;
+      vring.due = vring.queue.endRound();
+      if (vring.due) more = true;
+    }
     return more;
   }
+
+  /** Of the queues whose drivers need not kick now. */
+  readonly #anyHasMore = (): boolean => {
+    for (let i = 0; i < this.vrings.length; i++) {
+      const { due, queue } = this.vrings[i];
+      if (due && queue !== undefined && queue.hasMore) return true;
+    }
+    return false;
+  };
 
   /** Does something that running queues must not see happen. They go on afterwards, or stay as they were. */
   changed(change: () => void): void {

@@ -14,6 +14,7 @@ import { Backend, type BackendHost } from "./backend.ts";
 const CONNECTION_TAG = 0;
 const KICK_TAG = 1;
 const SOURCE_TAG = 0x1_0000;
+const ROUNDS_PER_LOOK = 8;
 
 /**
  * The main loop of a process that is one device: waits for its frontend, for kicks and for what the
@@ -38,8 +39,9 @@ export class DeviceLoop implements Disposable {
     const poller = this.#poller;
     poller.add(backend.fd, CONNECTION_TAG);
     let busy = false;
-    for (;;) {
-      const count = poller.wait(busy ? 0 : -1);
+    for (let round = 0;; round++) {
+      // While queues are busy, a look at everything else is worth its system call only now and then.
+      const count = busy && round % ROUNDS_PER_LOOK !== 0 ? 0 : poller.wait(busy ? 0 : -1);
       for (let i = 0; i < count; i++) {
         const tag = poller.tag(i);
         if (tag >= SOURCE_TAG) {

@@ -181,6 +181,12 @@ export class Virtqueue {
     if (!this.#eventIndex) this.#used[Used.flags] = USED_NO_NOTIFY;
   }
 
+  /** For the transport, in a round: the driver has made something available that was not looked at. */
+  get hasMore(): boolean {
+    if (this.#fault !== undefined) return false;
+    return this.#budget === 0 || Atomics.load(this.#avail, Avail.index) !== this.#seen;
+  }
+
   /**
    * For the transport, when the device is done for now: signals if the driver wants that, and asks
    * for a kick.
