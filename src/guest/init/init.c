@@ -224,7 +224,8 @@ static void mount_root(const char *device)
 	if (errno == EACCES)
 		fail("cannot mount %s to write: the disk is read-only. Say ro instead of rw", device);
 	if (errno == ENODEV)
-		fail("cannot mount %s: this kernel does not have %s", device, type);
+		fail("cannot mount %s: it is %s, for which this kernel or initrd has no module. "
+		     "Give an initrd of your own", device, type);
 	fail("cannot mount %s as %s: %s", device, type, strerror(errno));
 }
 

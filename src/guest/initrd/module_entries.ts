@@ -2,11 +2,9 @@ import { join } from "node:path";
 import { ModuleIndex } from "../modules/mod.ts";
 import type { CpioEntry } from "./cpio.ts";
 
-/** Which modules an initial RAM disk holds. */
-export interface ModuleChoice {
-  /** Those that it cannot do without. */
-  readonly needed: readonly string[];
-  /** Those that may be missing altogether. */
+/** Modules beside those that an initial RAM disk cannot do without. */
+export interface MoreModules {
+  /** Loaded as well, where the kernel has them. */
   readonly wanted?: readonly string[];
   /** For each name a list of its own, `modules/NAME.order`, for those that are loaded only if need be. */
   readonly onDemand?: readonly string[];
@@ -21,7 +19,8 @@ export interface ModuleChoice {
  */
 export async function moduleEntries(
   modulesDir: string,
-  { needed, wanted = [], onDemand = [] }: ModuleChoice,
+  needed: readonly string[],
+  { wanted = [], onDemand = [] }: MoreModules = {},
 ): Promise<CpioEntry[]> {
   const index = await ModuleIndex.read(modulesDir);
   const present = (names: readonly string[]) => names.filter((name) => index.has(name));
