@@ -1,11 +1,9 @@
-import { cpio, type CpioEntry, moduleEntries, type MoreModules } from "../../src/guest/mod.ts";
+import { cpio, type CpioEntry, type ModuleChoice, moduleEntries } from "../../src/guest/mod.ts";
 import { execute, findTool } from "./execute.ts";
 
-/** Drivers without which there is no test. */
-const NEEDED = ["virtio_pci", "virtio_blk", "virtio_console", "virtio_rng"];
-
-/** Those of all other devices that our machines can have, and file systems, where the kernel has them as modules. */
-const MORE: MoreModules = {
+/** Drivers of all the devices that our machines can have, and file systems, where the kernel has them as modules. */
+const MODULES: ModuleChoice = {
+  needed: ["virtio_pci", "virtio_blk", "virtio_console", "virtio_rng"],
   wanted: [
     ...["pvpanic-mmio", "virtio_net", "virtio_balloon", "vmw_vsock_virtio_transport", "virtiofs"],
     ...["virtio_input", "overlay", "erofs", "squashfs", "loop"],
@@ -77,7 +75,7 @@ export async function busyboxInitrd(
     })),
     text("etc/passwd", "root:x:0:0:root:/root:/bin/sh\n", 0o644),
     text("etc/group", "root:x:0:\n", 0o644),
-    ...(modulesDir === undefined ? [] : await moduleEntries(modulesDir, NEEDED, MORE)),
+    ...(modulesDir === undefined ? [] : await moduleEntries(modulesDir, MODULES)),
     ...more,
   ]);
 }

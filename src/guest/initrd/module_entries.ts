@@ -2,8 +2,10 @@ import { join } from "node:path";
 import { ModuleIndex } from "../modules/mod.ts";
 import type { CpioEntry } from "./cpio.ts";
 
-/** Modules beside those that an initial RAM disk cannot do without. */
-export interface MoreModules {
+/** Which modules an initial RAM disk holds. */
+export interface ModuleChoice {
+  /** Those that it cannot do without. */
+  readonly needed: readonly string[];
   /** Loaded as well, where the kernel has them. */
   readonly wanted?: readonly string[];
   /** For each name a list of its own, `modules/NAME.order`, for those that are loaded only if need be. */
@@ -19,8 +21,7 @@ export interface MoreModules {
  */
 export async function moduleEntries(
   modulesDir: string,
-  needed: readonly string[],
-  { wanted = [], onDemand = [] }: MoreModules = {},
+  { needed, wanted = [], onDemand = [] }: ModuleChoice,
 ): Promise<CpioEntry[]> {
   const index = await ModuleIndex.read(modulesDir);
   const present = (names: readonly string[]) => names.filter((name) => index.has(name));

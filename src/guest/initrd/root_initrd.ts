@@ -1,12 +1,11 @@
 import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { cpio } from "./cpio.ts";
-import { moduleEntries, type MoreModules } from "./module_entries.ts";
+import { type ModuleChoice, moduleEntries } from "./module_entries.ts";
 
-/** What it takes to reach a disk. */
-const NEEDED = ["virtio_pci", "virtio_blk"];
-
-const MORE: MoreModules = {
+const MODULES: ModuleChoice = {
+  // What it takes to reach a disk.
+  needed: ["virtio_pci", "virtio_blk"],
   // The console where that is hvc0, and the device that tells the monitor of a panic.
   wanted: ["virtio_console", "pvpanic-mmio"],
   // Of the file systems only that of the disk is loaded. btrfs and xfs are left out: with 8 MB they would be four fifths
@@ -32,7 +31,7 @@ export async function rootInitrd(
   const init = await Deno.readFile(options.init);
   const dep = await Deno.readFile(join(options.modulesDir, "modules.dep"));
   const key = createHash("sha256")
-    .update(JSON.stringify([options.modulesDir, NEEDED, MORE]))
+    .update(JSON.stringify([options.modulesDir, MODULES]))
     .update(dep)
     .update(init)
     .digest("hex").slice(0, 16);
@@ -48,7 +47,7 @@ export async function rootInitrd(
     { kind: "file", path: "init", data: init, mode: 0o755 },
     // The kernel opens it before /dev is mounted.
     { kind: "character", path: "dev/console", major: 5, minor: 1 },
-    ...await moduleEntries(options.modulesDir, NEEDED, MORE),
+    ...await moduleEntries(options.modulesDir, MODULES),
   ]);
   await Deno.mkdir(directory, { recursive: true });
   // Renamed into place, so that nobody ever sees half of one.

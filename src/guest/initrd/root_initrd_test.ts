@@ -27,7 +27,8 @@ async function withModules(
 
 Deno.test("lists of modules: those to load, and one for each to load if need be", async () => {
   await withModules(async (modulesDir) => {
-    const entries = await moduleEntries(modulesDir, ["virtio_blk"], {
+    const entries = await moduleEntries(modulesDir, {
+      needed: ["virtio_blk"],
       wanted: ["virtio_pci", "no-such"],
       onDemand: ["squashfs", "ext4", "xfs"],
     });
