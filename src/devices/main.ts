@@ -1,5 +1,5 @@
 import { Fd, fileStat, ignoreInspectorSignal, useLibrary, Window } from "../os/mod.ts";
-import { lockDown } from "../sandbox/mod.ts";
+import { escapeAttempts, lockDown, permissionsLeft } from "../sandbox/mod.ts";
 import { DeviceLoop } from "../vhost/mod.ts";
 import { openDevice } from "./open_device.ts";
 import { ArgumentError, WorkerArguments } from "./worker_arguments.ts";
@@ -26,12 +26,20 @@ function main(words: readonly string[]): void {
     const device = openDevice(args, window, log);
     const loop = new DeviceLoop(device, { window, log });
     lockDown();
+    if (args.has("--report")) return void reportLock();
     if (listening !== undefined) loop.serveEach(socket);
     if (!loop.serve(socket)) Deno.exit(1);
   } catch (error) {
     log(error instanceof Error ? error.message : String(error));
     Deno.exit(1);
   }
+  Deno.exit(0);
+}
+
+/** Tries what a worker must not be able to do, and prints what came of it. */
+async function reportLock(): Promise<void> {
+  const report = { left: permissionsLeft(), attempts: await escapeAttempts() };
+  console.log(`REPORT ${JSON.stringify(report)} END`);
   Deno.exit(0);
 }
 

@@ -16,6 +16,9 @@ const options: Readonly<Record<string, Readonly<Record<string, "flag" | "value">
   console: { "--in-fd": "value", "--out-fd": "value" },
 };
 
+/** Those of every kind. With `--report` a worker tells what its lock leaves it, and ends. */
+const common = { "--fd": "value", "--listen-fd": "value", "--report": "flag" } as const;
+
 /** The arguments of a worker, taken apart: a kind of device, then options. */
 export class WorkerArguments {
   readonly kind: string;
@@ -28,7 +31,7 @@ export class WorkerArguments {
       throw new ArgumentError(`"${kind}" is no kind of device; there are: ${kinds()}`);
     }
     this.kind = kind;
-    const known = { "--fd": "value", "--listen-fd": "value", ...options[kind] };
+    const known = { ...common, ...options[kind] };
     while (rest.length > 0) {
       const name = rest.shift() ?? "";
       const form = Object.hasOwn(known, name) ? known[name as keyof typeof known] : undefined;

@@ -1,4 +1,4 @@
-import { type Fd, payload } from "../os/mod.ts";
+import { type Fd, openFile, payload } from "../os/mod.ts";
 import { type Child, type Starter, workerEnvironment } from "../sandbox/mod.ts";
 
 /** A device implementation and the descriptors that it is handed. */
@@ -22,7 +22,7 @@ const CONNECTION_FD = 3;
 const FIRST_DEVICE_FD = 4;
 
 /** Starts a device worker through the starter; the descriptors are borrowed. */
-export function startWorker(
+export async function startWorker(
   starter: Starter,
   device: WorkerDevice,
   connection: WorkerConnection,
@@ -37,10 +37,14 @@ export function startWorker(
   const [flag, socket] = "connected" in connection
     ? ["--fd", connection.connected]
     : ["--listen-fd", connection.listening];
-  return starter.start({
-    argv: [...payload().device, device.kind, flag, String(CONNECTION_FD), ...words],
+  const { device: command, selfContained } = payload();
+  // One executable is a worker by its name; its file may have been replaced since we started.
+  using program = selfContained ? openFile("/proc/self/exe") : undefined;
+  return await starter.start({
+    argv: [...command, device.kind, flag, String(CONNECTION_FD), ...words],
     env: workerEnvironment(),
     descriptors: [{ fd: socket, as: CONNECTION_FD }, ...descriptors],
+    program,
   });
 }
 

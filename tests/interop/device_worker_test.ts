@@ -1,3 +1,4 @@
+import { assertLockedOnTerminal } from "./lock_report.ts";
 import assert from "node:assert/strict";
 import {
   connectUnix,
@@ -128,4 +129,8 @@ Deno.test("a listening worker serves one frontend after the other, and holds wha
     assert.deepEqual((await run.ended).end, { signal: 9 });
     await Deno.remove(folder, { recursive: true });
   });
+});
+
+Deno.test("a worker can do nothing once it is set up, also on a terminal", async () => {
+  await assertLockedOnTerminal(payload().device.join(" "));
 });

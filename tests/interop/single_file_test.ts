@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { root } from "../../scripts/root.ts";
 import { openFile, Reactor, Seal, seals, socketPair } from "../../src/os/mod.ts";
+import { assertLockedOnTerminal } from "./lock_report.ts";
 import { Starter, workerEnvironment } from "../../src/sandbox/mod.ts";
 
 /** The executable, alone in a folder. */
@@ -144,6 +145,13 @@ Deno.test("the single executable", async (t) => {
         await starter.close();
       }
     });
+
+    await t.step(
+      "its workers can do nothing once they are set up, also on a terminal",
+      async () => {
+        await assertLockedOnTerminal(`-a spectrum-device ${path}`);
+      },
+    );
 
     await t.step("says what is wrong when memory files are refused", async () => {
       // One descriptor beside the standard ones: enough for the dynamic linker, not for us.
