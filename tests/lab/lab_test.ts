@@ -3,10 +3,16 @@ import { badInputTests } from "./bad_input.ts";
 import { bootTests } from "./boot.ts";
 import { diskTests } from "./disk.ts";
 import { Bench } from "./machine.ts";
+import { singleFileTests } from "./single_file.ts";
 
 Deno.test("in the lab", async (t) => {
   await using bench = await Bench.open();
-  const groups = { boot: bootTests, disk: diskTests, "bad input": badInputTests };
+  const groups = {
+    "boot": bootTests,
+    "disk": diskTests,
+    "bad input": badInputTests,
+    "single file": singleFileTests,
+  };
   // `SPECTRUM_LAB_ONLY=disk` runs one group.
   const only = Deno.env.get("SPECTRUM_LAB_ONLY");
   for (const [name, group] of Object.entries(groups)) {
