@@ -50,6 +50,40 @@ export async function bootTests(t: Deno.TestContext, bench: Bench): Promise<void
   );
 
   await t.step(
+    "Debian's kernel finds a root disk by an initrd of ours, from a TOML file",
+    async () => {
+      await bench.sh(String.raw`
+      cd /scratch && mkdir -p root/bin root/sbin root/proc root/dev root/sys
+      cp $(readlink -f $(command -v busybox)) root/bin/busybox
+      cat >root/sbin/init <<'END'
+#!/bin/busybox sh
+/bin/busybox mount -t proc proc /proc
+/bin/busybox grep ' / ' /proc/mounts
+/bin/busybox touch /mark && echo "can write"
+/bin/busybox sync; /bin/busybox poweroff -f
+END
+      chmod +x root/sbin/init
+      mke2fs -q -F -t ext4 -d root root.img 16M
+      cat >rooted.toml <<'END'
+kernel = "debian"
+root = "disk1"
+memory = "256M"
+[[disk]]
+path = "reboot.img"
+[[disk]]
+path = "root.img"
+END`);
+      const { status, stdout, stderr } = await bench.stage.run({
+        command: [...fromSource, "run", "/scratch/rooted.toml"],
+        timeout: 300,
+      });
+      assert.equal(status, 0, stderr + stdout);
+      assert.match(stdout, /\/ ext4 rw/);
+      assert.match(stdout, /can write/);
+    },
+  );
+
+  await t.step(
     "a panic ends the machine with its words and status 3; a virtio console",
     async () => {
       const { status, stdout, stderr } = await bench.boot(
