@@ -183,7 +183,9 @@ void boot(void)
 	mkdir("/run/user/0", 0700);
 	mkdir("/run/user/1000", 0700);
 	(void)!chown("/run/user/1000", USER_ID, USER_ID);
-	(void)!chown("/home/user", USER_ID, USER_ID);
+	static const char *const homes[] = { "/home/user", "/home/user/.cache", "/home/user/.cache/spectrum" };
+	for (int i = 0; i < 3; i++)
+		(void)!chown(homes[i], USER_ID, USER_ID);
 	if (chown("/dev/kvm", 0, KVM_GROUP) == 0)
 		chmod("/dev/kvm", 0660);
 	chmod("/dev/ptmx", 0666);

@@ -53,6 +53,12 @@ Deno.test("commands in one lab host", async (t) => {
     assert.equal(same.stdout, await Deno.readTextFile(join(TREE, "deno.json")));
   });
 
+  await t.step("the ordinary user finds the guest kernels, too", async () => {
+    const script = "ls ~/.cache/spectrum/kernels/*/boot/vmlinuz-* && mkdir ~/.cache/spectrum/x";
+    const { status, stderr } = await lab.run({ command: ["sh", "-c", script], user: true });
+    assert.equal(status, 0, stderr);
+  });
+
   await t.step("KVM is there, and /scratch takes O_DIRECT", async () => {
     const result = await lab.run({
       command: [

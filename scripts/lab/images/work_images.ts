@@ -41,12 +41,11 @@ export async function npmImage(
 export async function kernelsImage(cacheDir: string, progress: Progress): Promise<string> {
   const kernels = kernelsDir(cacheDir);
   const isUnfinished = (path: string) => path.slice(kernels.length).includes("/.");
-  return await steady(
-    "kernels",
-    cacheDir,
-    progress,
-    (files) => files.addTree(kernels, kernels, isUnfinished),
-  );
+  return await steady("kernels", cacheDir, progress, async (files) => {
+    await files.addTree(kernels, kernels, isUnfinished);
+    // The ordinary user has a cache folder of its own.
+    files.addLink("/home/user/.cache/spectrum/kernels", kernels);
+  });
 }
 
 /** Files and folders that one run brings along, each at its own path. */
