@@ -71,7 +71,7 @@ export async function diskTests(t: Deno.TestContext, bench: Bench): Promise<void
     await makeDisk(image);
     const vm = await bench.start(["--name", "holder", "--disk", image, "--rng"]);
     const pids = await bench.sh(
-      "for p in /proc/[0-9]*; do tr '\\0' ' ' <$p/cmdline 2>/dev/null | grep -q 'device.js blk' && echo ${p#/proc/}; done",
+      "for p in /proc/[0-9]*; do tr '\\0' ' ' <$p/cmdline 2>/dev/null | grep -q '[d]evice.js blk' && echo ${p#/proc/}; done",
     );
     const worker = pids.stdout.trim();
 
@@ -100,7 +100,7 @@ export async function diskTests(t: Deno.TestContext, bench: Bench): Promise<void
     await t.step("SIGUSR1 opens no inspector in monitor or worker", async () => {
       const { stdout } = await bench.sh(`
         for p in /proc/[0-9]*; do
-          tr '\\0' ' ' <$p/cmdline 2>/dev/null | grep -q 'spectrum.js\\|device.js' && kill -USR1 \${p#/proc/}
+          tr '\\0' ' ' <$p/cmdline 2>/dev/null | grep -q '[s]pectrum.js\\|[d]evice.js' && kill -USR1 \${p#/proc/}
         done; sleep 2; cat /proc/net/tcp /proc/net/tcp6`);
       // 9229, listening.
       assert.doesNotMatch(stdout, /:240D 0+:0000 0A/);
