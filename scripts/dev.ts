@@ -7,10 +7,11 @@ import {
   SelfCheckError,
 } from "../examples/mod.ts";
 import { cacheDir, showProgress } from "../src/guest/mod.ts";
-import { runInLab, TREE } from "./lab/mod.ts";
+import { runInLab } from "./lab/mod.ts";
 import { runAttached } from "./lab/run_attached.ts";
 import { ready } from "./ready.ts";
 import { realKvm } from "./real_kvm.ts";
+import { spectrumCommand } from "./spectrum_command.ts";
 
 await ready("guest");
 const kvm = realKvm();
@@ -26,10 +27,9 @@ if (Deno.stdin.isTerminal() && Deno.stdout.isTerminal()) {
 }
 
 function command({ initrd, disk }: Example, words: string): string[] {
-  const spectrum = [Deno.execPath(), "run", "-A", "--no-prompt", `${TREE}/build/spectrum.js`];
   const devices = ["--disk", disk, "--rng", "--memory", "512M", "--cpus", "2"];
   return [
-    ...spectrum,
+    ...spectrumCommand,
     ...["run", "--name", "example", "--kernel", "debian", "--initrd", initrd, ...devices],
     ...["--cmdline", words],
   ];
@@ -65,7 +65,10 @@ async function selfCheck(example: Example, real: boolean): Promise<number> {
     ? await runHere(words, show)
     : (await runInLab({ command: words, files: [example.initrd, example.disk], onOutput: show }))
       .status;
-  if (status !== 0) return status;
+  if (status !== 0) {
+    console.error(`dev: the example VM ended with status ${status}`);
+    return status;
+  }
   try {
     console.log(await checkOutput(output, example.disk));
     return 0;

@@ -1,7 +1,8 @@
 import { cacheDir, fetchDebianKernel, showProgress } from "../../src/guest/mod.ts";
 import { exitReasonName } from "../../src/kvm/mod.ts";
-import { busyboxInitrd, TREE } from "../lab/mod.ts";
+import { busyboxInitrd } from "../lab/mod.ts";
 import { ready } from "../ready.ts";
+import { spectrumCommand } from "../spectrum_command.ts";
 import { openStage, type Stage } from "../stage.ts";
 import {
   type Bench,
@@ -37,7 +38,7 @@ interface Boot {
 const ours: Monitor = {
   name: "spectrum",
   command: (kernel, initrd) => [
-    ...[Deno.execPath(), "run", "-A", "--no-prompt", `${TREE}/build/spectrum.js`],
+    ...spectrumCommand,
     ...["--log-level", "debug", "run", "--kernel", kernel, "--initrd", initrd],
     ...["--memory", `${MEMORY_MIB}M`, "--cmdline", "quiet"],
   ],

@@ -7,15 +7,14 @@ import {
   testGuest,
   TREE,
 } from "../../scripts/lab/mod.ts";
+import { spectrumCommand } from "../../scripts/spectrum_command.ts";
 import { openStage, type Stage, type StageProcess } from "../../scripts/stage.ts";
 
 /** The command line of the program under test. */
 export type Program = readonly string[];
 
 /** The program from source. */
-export const fromSource: Program = [
-  ...[Deno.execPath(), "run", "-A", "--no-prompt", `${TREE}/build/spectrum.js`],
-];
+export const fromSource: Program = spectrumCommand;
 
 /** A guest to boot: Debian's kernel and the initial RAM disk of tests. */
 export interface GuestFiles extends TestGuest {
