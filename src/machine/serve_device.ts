@@ -1,12 +1,4 @@
-import {
-  connectUnix,
-  Fd,
-  ignoreInspectorSignal,
-  listenUnix,
-  openFile,
-  OsError,
-  Reactor,
-} from "../os/mod.ts";
+import { connectUnix, Fd, listenUnix, openFile, OsError, Reactor } from "../os/mod.ts";
 import { type Child, Starter } from "../sandbox/mod.ts";
 import { openDisk } from "./disk_image.ts";
 import type { Log } from "./log.ts";
@@ -92,11 +84,9 @@ function openDevice(device: ServedDevice, owned: DisposableStack): WorkerDevice 
     case "rng":
       return device;
     case "console":
-      return {
-        kind: "console",
-        output: owned.use(Fd.inherited(1)),
-        input: owned.use(Fd.inherited(0)),
-      };
+      return device.to === "stdio"
+        ? { kind: "console", output: owned.use(Fd.inherited(1)), input: owned.use(Fd.inherited(0)) }
+        : { kind: "console", output: owned.use(openLog(device.to)) };
   }
 }
 

@@ -1,6 +1,6 @@
 import { array, struct, u32 } from "../codec/mod.ts";
 import type { SharedState, StateArena } from "../bus/mod.ts";
-import { type OutcomeKind } from "./outcome.ts";
+import type { OutcomeKind } from "./outcome.ts";
 
 /** What the control thread wants of a vCPU thread. */
 export const Command = { Park: 0, Run: 1, Quit: 2 } as const;
