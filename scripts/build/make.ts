@@ -57,7 +57,7 @@ export async function bundled(name: string, entry: string, minify = false): Prom
     if (light === text && !minify) return text;
     const between = join(scratch, "light.js");
     await Deno.writeTextFile(between, light);
-    const flags = minify ? ["--minify", "--keep-names"] : [];
+    const flags = minify ? ["--minify"] : [];
     return await bundle(between, join(scratch, "bundle.js"), ...flags);
   } finally {
     await Deno.remove(scratch, { recursive: true });
