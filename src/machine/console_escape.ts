@@ -1,11 +1,12 @@
 /** What a person asked for by the escape key. */
-export type EscapeCommand = "quit" | "help";
+export type EscapeCommand = "quit" | "power" | "help";
 
 const CTRL_A = 0x01;
 
 /** Text of Ctrl-A h. */
 export const ESCAPE_HELP = [
   "Ctrl-A x   end the VM at once",
+  "Ctrl-A p   press the power button",
   "Ctrl-A h   this help",
   "Ctrl-A a   send Ctrl-A to the guest",
 ];
@@ -27,6 +28,7 @@ export class ConsoleEscape {
       this.#escaped = false;
       const key = String.fromCharCode(byte).toLowerCase();
       if (key === "x") commands.push("quit");
+      else if (key === "p") commands.push("power");
       else if (key === "h" || key === "?") commands.push("help");
       else if (key === "a" || byte === CTRL_A) input.push(CTRL_A);
       else input.push(CTRL_A, byte);

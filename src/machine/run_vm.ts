@@ -15,6 +15,9 @@ import { SocketConsole } from "./socket_console.ts";
 import { Terminal } from "./terminal.ts";
 import { openDevices } from "./vm_devices.ts";
 
+/** How long a guest has to power off after SIGTERM, in milliseconds. */
+const GRACE_MS = 30_000;
+
 /** What goes with a run, beside its configuration. */
 export interface RunOptions {
   readonly log: Log;
@@ -43,13 +46,26 @@ export async function runVm(
 
   let cycle: { machine: Machine; console: Console } | undefined;
   let ending = false;
+  let stopping: ReturnType<typeof setTimeout> | undefined;
   const quit = () => {
     ending = true;
     cycle?.machine.quit();
   };
-  using _signals = onSignals(["SIGTERM", "SIGINT", "SIGHUP"], quit);
+  const pressPowerButton = () => cycle?.machine.platform.power.pressPowerButton();
+  using _ending = onSignals(["SIGINT", "SIGHUP"], quit);
+  using _stopping = onSignals(["SIGTERM"], () => {
+    // A second one, or a guest that does not listen, ends it at once.
+    if (stopping !== undefined) return quit();
+    pressPowerButton();
+    stopping = setTimeout(quit, GRACE_MS);
+  });
+  using _timer = { [Symbol.dispose]: () => clearTimeout(stopping) };
   using _terminal = config.console.to === "stdio"
-    ? new Terminal({ input: async (bytes) => await cycle?.console.input(bytes), quit })
+    ? new Terminal({
+      input: async (bytes) => await cycle?.console.input(bytes),
+      quit,
+      pressPowerButton,
+    })
     : undefined;
   while (!ending) {
     const panic = new PanicWatch();
@@ -72,12 +88,16 @@ export async function runVm(
     );
     using virtio = consoleSocket && new SocketConsole(consoleSocket.host, host.reactor, output);
     cycle = { machine, console: virtio ?? serial };
+    // The user may have had enough while the backends started.
+    if (ending) machine.quit();
     log.debug("enters the guest");
     const end = await machine.run();
     log.debug("left the guest", { end: end.kind, exits: JSON.stringify(machine.exits()) });
     await Promise.all(supervisors.map((supervisor) => supervisor.close()));
-    await serial.flush();
-    await virtio?.flush();
+    if (end.kind !== "quit") {
+      await serial.flush();
+      await virtio?.flush();
+    }
     const outcome = outcomeOf(end, panic);
     if (outcome !== undefined) return outcome;
     log.info("the guest resets");

@@ -6,6 +6,8 @@ export interface TerminalEvents {
   input(bytes: Uint8Array): Promise<void>;
   /** Ctrl-A x. */
   quit(): void;
+  /** Ctrl-A p. */
+  pressPowerButton(): void;
 }
 
 /**
@@ -35,6 +37,7 @@ export class Terminal implements Disposable {
       if (input.length > 0) await events.input(input);
       for (const command of commands) {
         if (command === "quit") events.quit();
+        else if (command === "power") events.pressPowerButton();
         else {await Deno.stdout.write(
             new TextEncoder().encode(`\r\n${ESCAPE_HELP.join("\r\n")}\r\n`),
           );}
