@@ -1,6 +1,6 @@
 import { array, struct, u32 } from "../codec/mod.ts";
 import type { SharedState, StateArena } from "../bus/mod.ts";
-import type { OutcomeKind } from "./outcome.ts";
+import { Outcome, type OutcomeKind } from "./outcome.ts";
 
 /** What the control thread wants of a vCPU thread. */
 export const Command = { Park: 0, Run: 1, Quit: 2 } as const;
@@ -49,6 +49,13 @@ export class VcpuControl {
     Atomics.notify(this.#words, at);
   }
 
+  /** From `Park` to `Run`; a thread that was told to quit before stays so. */
+  release(): void {
+    const at = this.#at + Layout.offset.command / 4;
+    Atomics.compareExchange(this.#words, at, Command.Park, Command.Run);
+    Atomics.notify(this.#words, at);
+  }
+
   /** Blocks until there is another command than `Park`. */
   waitWhileParked(): void {
     const at = this.#at + Layout.offset.command / 4;
@@ -72,10 +79,11 @@ export class VcpuControl {
     Atomics.store(this.#words, this.#at + Layout.offset.threadId / 4, id);
   }
 
-  /** Says why this vCPU ended the machine; the first word counts. */
+  /** Says why this vCPU ended the machine; the first word counts. Only its own thread, or none, runs. */
   finish(outcome: OutcomeKind, detail = 0): void {
+    if (this.outcome !== Outcome.None) return;
     Atomics.store(this.#words, this.#at + Layout.offset.outcomeDetail / 4, detail);
-    Atomics.compareExchange(this.#words, this.#at + Layout.offset.outcome / 4, 0, outcome);
+    Atomics.store(this.#words, this.#at + Layout.offset.outcome / 4, outcome);
   }
 
   get outcome(): OutcomeKind {

@@ -44,9 +44,9 @@ export class VcpuThread {
     return thread;
   }
 
-  /** Lets the vCPU run. */
+  /** Lets the vCPU run, unless it was told to quit. */
   run(): void {
-    this.control.command = Command.Run;
+    this.control.release();
   }
 
   /** Tells the thread to end and takes it out of the guest; it is gone a moment later. */
