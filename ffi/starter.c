@@ -103,6 +103,10 @@ static void enter_jail(void) {
 static void reset_signals(void) {
   struct sigaction action = {.sa_handler = SIG_DFL};
   for (int i = 1; i < NSIG; i++) sigaction(i, &action, NULL); // fails for those that nobody can set
+  // The C library keeps 32 and 33 for its threads and does not let us set them; who started us may
+  // have left them ignored, which a program would inherit.
+  struct { void *handler; unsigned long flags; void *restorer; unsigned long mask; } plain = {0};
+  for (int i = 32; i <= 33; i++) syscall(SYS_rt_sigaction, i, &plain, NULL, sizeof plain.mask);
   // The runtime opens a debugger port at SIGUSR1, with a handler that it installs late. So the signal
   // is blocked as well, in this and thus in every thread of the worker.
   action.sa_handler = SIG_IGN;

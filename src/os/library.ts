@@ -35,9 +35,29 @@ export function library(): Worker["symbols"] {
 export function monitor(): Monitor["symbols"] {
   if (full !== undefined) return full;
   if (kind === "worker") throw new Error("A worker process has no such function");
-  full = Deno.dlopen(payload().shim, monitorSymbols).symbols;
+  full = loadedAtFirstUse();
   common = full;
   return full;
+}
+
+/**
+ * The monitor's functions, each loaded when it is first called: the runtime takes a quarter of a millisecond for each,
+ * in every thread, and no thread needs more than a few. A worker has no choice, as nothing can be loaded after its lock.
+ */
+function loadedAtFirstUse(): Monitor["symbols"] {
+  const { shim } = payload();
+  const functions = {};
+  for (const [name, definition] of Object.entries(monitorSymbols)) {
+    Object.defineProperty(functions, name, {
+      configurable: true,
+      get() {
+        const value = Deno.dlopen(shim, { [name]: definition }).symbols[name];
+        Object.defineProperty(functions, name, { value });
+        return value;
+      },
+    });
+  }
+  return functions as Monitor["symbols"];
 }
 
 /** A name as C takes it. */
