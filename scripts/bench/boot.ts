@@ -2,7 +2,7 @@ import { cacheDir, fetchDebianKernel, showProgress } from "../../src/guest/mod.t
 import { exitReasonName } from "../../src/kvm/mod.ts";
 import { busyboxInitrd } from "../lab/mod.ts";
 import { ready } from "../ready.ts";
-import { spectrumCommand } from "../spectrum_command.ts";
+import { root } from "../root.ts";
 import { openStage, type Stage } from "../stage.ts";
 import {
   type Bench,
@@ -38,7 +38,7 @@ interface Boot {
 const ours: Monitor = {
   name: "spectrum",
   command: (kernel, initrd) => [
-    ...spectrumCommand,
+    `${root}dist/spectrum`,
     ...["--log-level", "debug", "run", "--kernel", kernel, "--initrd", initrd],
     ...["--memory", `${MEMORY_MIB}M`, "--cmdline", "quiet"],
   ],
@@ -53,7 +53,7 @@ const qemu = (machine: "microvm" | "q35"): Monitor => ({
     ...["-trace", "runstate_set", "-kernel", kernel, "-initrd", initrd, "-append", CMDLINE],
   ],
   // RUN_STATE_RUNNING is 9: the vCPUs are let go.
-  enters: /runstate_set.*new 9/,
+  enters: /new_state 9 /,
 });
 
 /** Boots of the same kernel and initramfs under our monitor and QEMU's, from process start to /init. */
@@ -62,6 +62,7 @@ export const boot: Bench = {
   summary: "time to /init beside QEMU's microvm and q35, and our exits by kind",
   async run({ runs = RUNS, progress }: BenchOptions): Promise<BenchResult> {
     await ready("guest", "lab");
+    await compile();
     const kernel = await fetchDebianKernel(cacheDir(), showProgress());
     const initrd = await Deno.makeTempFile({ dir: cacheDir(), prefix: "bench-boot-" });
     try {
@@ -82,6 +83,14 @@ export const boot: Bench = {
     }
   },
 };
+
+/** The program as its users have it. */
+async function compile(): Promise<void> {
+  const { success, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", `${root}scripts/compile.ts`, "--self-contained"],
+  }).output();
+  if (!success) throw new Error(new TextDecoder().decode(stderr));
+}
 
 /** All monitors in turn, so that what else goes on hits all of them. */
 async function bootAll(
