@@ -21,23 +21,24 @@ export class WorkerBackend implements Backend {
   readonly #starter: Starter;
   readonly #device: WorkerDevice;
   #child: Child | undefined;
+  #starting: Promise<void> | undefined;
 
   constructor(starter: Starter, device: WorkerDevice) {
     this.#starter = starter;
     this.#device = device;
   }
 
-  /** Process id of the running worker. */
-  get pid(): number | undefined {
-    return this.#child?.pid;
-  }
-
   async connect(): Promise<Fd> {
     await this.finish();
     const [ours, theirs] = socketPair();
     using _given = theirs;
+    const started = startWorker(this.#starter, this.#device, { connected: theirs })
+      .then((child) => {
+        this.#child = child;
+      });
+    this.#starting = started.catch(() => {});
     try {
-      this.#child = await startWorker(this.#starter, this.#device, { connected: theirs });
+      await started;
     } catch (error) {
       ours[Symbol.dispose]();
       throw error;
@@ -50,12 +51,14 @@ export class WorkerBackend implements Backend {
   }
 
   async finish(): Promise<void> {
+    await this.#starting;
     const child = this.#child;
     if (child === undefined) return;
     const timer = setTimeout(() => child.kill(), PATIENCE_MS);
     await child.exited;
     clearTimeout(timer);
-    this.#child = undefined;
+    // Another call may have waited, too, and started the next one.
+    if (this.#child === child) this.#child = undefined;
   }
 }
 

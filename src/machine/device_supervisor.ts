@@ -95,7 +95,11 @@ export class DeviceSupervisor {
   #frontend: Frontend | undefined;
   /** What a backend that died had in hand, for its successor. */
   #inflight: InflightRegion | undefined;
+  /** Resolves when the backend that was lost last has ended. */
+  #ended = Promise.resolve();
   #work = Promise.resolve();
+  /** The driver's wishes will be looked at. */
+  #summoned = false;
   #closed = false;
 
   constructor(device: ConnectedDevice, control: VirtioPciControl, around: DeviceSurroundings) {
@@ -111,10 +115,7 @@ export class DeviceSupervisor {
       config: kind.presentConfig(offer.config, queues),
     });
     this.#adopt(frontend);
-    this.#stopWatching = around.reactor.add(
-      control.attention.fd,
-      () => this.#enqueue(() => this.#serve()),
-    );
+    this.#stopWatching = around.reactor.add(control.attention.fd, () => this.#summon());
   }
 
   /** Closes the connection; resolves when the backend has ended. */
@@ -125,14 +126,22 @@ export class DeviceSupervisor {
     this.#frontend?.[Symbol.dispose]();
     this.#inflight?.[Symbol.dispose]();
     await this.#work;
+    // One that is only just coming back is not waited for.
+    if (this.#frontend === undefined) this.#parts.backend.kill();
     await this.#parts.backend.finish();
   }
 
-  /** One thing at a time, in order. */
+  /** A driver may ask again and again while we wait for its backend: one look answers all. */
+  #summon(): void {
+    this.#control.attention.drain();
+    if (this.#summoned) return;
+    this.#summoned = true;
+    this.#enqueue(() => this.#serve());
+  }
+
+  /** One thing at a time, in order. A step that comes when the device is closed has only to let go. */
   #enqueue(step: () => Promise<void>): void {
-    this.#work = this.#work.then(async () => {
-      if (!this.#closed) await step();
-    }).catch((error) => {
+    this.#work = this.#work.then(step).catch((error) => {
       if (!this.#closed) this.#log.error(messageOf(error));
     });
   }
@@ -148,13 +157,16 @@ export class DeviceSupervisor {
       if (error instanceof ProtocolError) this.#control.markBroken();
       this.#lose(frontend);
     };
+    // It may have ended again before anybody listened.
+    if (frontend.error !== undefined) frontend.onDisconnect(frontend.error);
   }
 
   /** Does what the driver wants. */
   async #serve(): Promise<void> {
-    for (;;) {
+    this.#summoned = false;
+    while (!this.#closed) {
       const request = this.#control.poll();
-      if (request === undefined || this.#closed) return;
+      if (request === undefined) return;
       switch (request.kind) {
         case "fault":
           this.#log.warn(request.reason);
@@ -175,10 +187,10 @@ export class DeviceSupervisor {
   async #start({ features, queues }: Activation): Promise<void> {
     const { memory, windowBase } = this.#around;
     const userAddress = (guestAddress: number) => windowBase + memory.ramBase + guestAddress;
-    const inflight = this.#inflight;
-    this.#inflight = undefined;
-    await this.#attempt((frontend) =>
-      frontend.start({
+    await this.#attempt((frontend) => {
+      const inflight = this.#inflight;
+      this.#inflight = undefined;
+      return frontend.start({
         features,
         memory: memory.regions.map(({ guestAddress, size, fd }) => (
           { guestAddress, size, userAddress: userAddress(guestAddress), fd }
@@ -192,30 +204,31 @@ export class DeviceSupervisor {
           call: this.#control.events.calls[queue.index].fd,
         })),
         inflight,
-      })
-    );
+      });
+    });
   }
 
   /** Makes the backend leave guest memory alone: by asking it, else by ending its process. */
   async #stop(): Promise<void> {
+    await this.#attempt((frontend) => frontend.stop().then(() => {}), false);
+    // Of no use to the next driver, also when the backend was lost only now.
     this.#inflight?.[Symbol.dispose]();
     this.#inflight = undefined;
-    await this.#attempt((frontend) => frontend.stop().then(() => {}));
   }
 
   /** Asks the backend, if there is one. One that does not answer is ended; its successor is told what it missed. */
-  async #attempt(ask: (frontend: Frontend) => Promise<void>): Promise<void> {
+  async #attempt(ask: (frontend: Frontend) => Promise<void>, mayRefuse = true): Promise<void> {
     const frontend = this.#frontend;
-    if (frontend === undefined) return;
+    if (frontend === undefined) return await this.#ended;
     try {
       await ask(frontend);
     } catch (error) {
       if (this.#closed) return;
       this.#log.warn(messageOf(error));
-      if (error instanceof BackendRefused) return;
+      if (mayRefuse && error instanceof BackendRefused) return;
       // A broken connection may have been noticed already.
       if (this.#frontend === frontend) this.#lose(frontend);
-      await this.#parts.backend.finish();
+      await this.#ended;
     }
   }
 
@@ -225,6 +238,7 @@ export class DeviceSupervisor {
     this.#frontend = undefined;
     frontend[Symbol.dispose]();
     this.#parts.backend.kill();
+    this.#ended = this.#parts.backend.finish();
     void this.#bringBack();
   }
 
@@ -234,9 +248,7 @@ export class DeviceSupervisor {
       await new Promise((resolve) => setTimeout(resolve, pause));
       try {
         const { frontend } = await connectDevice(this.#parts, this.#around.reactor);
-        if (this.#closed) frontend[Symbol.dispose]();
-        else this.#enqueue(() => this.#welcome(frontend));
-        return;
+        return this.#enqueue(() => this.#welcome(frontend));
       } catch (error) {
         this.#log.debug(messageOf(error));
       }
@@ -245,6 +257,7 @@ export class DeviceSupervisor {
 
   /** Repeats the handshake with a new backend; what the driver made available meanwhile is then served. */
   async #welcome(frontend: Frontend): Promise<void> {
+    if (this.#closed) return frontend[Symbol.dispose]();
     this.#adopt(frontend);
     const activation = this.#control.activation();
     if (activation !== undefined) {
