@@ -92,6 +92,8 @@ export async function runVm(
     if (ending) machine.quit();
     log.debug("enters the guest");
     const end = await machine.run();
+    // What a person does from here on is not for this machine, which is taken apart.
+    cycle = undefined;
     log.debug("left the guest", { end: end.kind, exits: JSON.stringify(machine.exits()) });
     await Promise.all(supervisors.map((supervisor) => supervisor.close()));
     if (end.kind !== "quit") {

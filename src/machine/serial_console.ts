@@ -10,6 +10,7 @@ export class SerialConsole implements Disposable {
   readonly #stopWatching: () => void;
   #writing: Promise<void> | undefined;
   #room = Promise.withResolvers<void>();
+  #closed = false;
 
   /** `see` is shown all output. */
   constructor(
@@ -24,9 +25,9 @@ export class SerialConsole implements Disposable {
     this.#stopWatching = reactor.add(port.wake.fd, () => this.#woken());
   }
 
-  /** Gives the guest all of the bytes; resolves when its receiver took the last. */
+  /** Gives the guest all of the bytes; resolves when its receiver took the last, or will take no more. */
   async input(bytes: Uint8Array): Promise<void> {
-    for (let done = 0; done < bytes.length;) {
+    for (let done = 0; done < bytes.length && !this.#closed;) {
       const room = this.#room.promise;
       const accepted = this.#port.input(bytes.subarray(done));
       if (accepted === 0) await room;
@@ -60,5 +61,7 @@ export class SerialConsole implements Disposable {
 
   [Symbol.dispose](): void {
     this.#stopWatching();
+    this.#closed = true;
+    this.#room.resolve();
   }
 }

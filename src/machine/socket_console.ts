@@ -13,6 +13,7 @@ export class SocketConsole implements Disposable {
   #writing: Promise<void> | undefined;
   #room = Promise.withResolvers<void>();
   #wantsRoom = false;
+  #closed = false;
 
   /** @param socket stays the caller's */
   constructor(socket: Fd, reactor: Reactor, output: ConsoleOutput) {
@@ -23,9 +24,9 @@ export class SocketConsole implements Disposable {
     this.#stopWatching = reactor.add(socket, (events) => this.#ready(events));
   }
 
-  /** Gives the guest all of the bytes; resolves when the worker's socket took the last. */
+  /** Gives the guest all of the bytes; resolves when the worker's socket took the last, or will take no more. */
   async input(bytes: Uint8Array): Promise<void> {
-    for (let done = 0; done < bytes.length;) {
+    for (let done = 0; done < bytes.length && !this.#closed;) {
       const count = write(this.#socket, bytes.subarray(done));
       if (count === -Errno.EAGAIN) {
         this.#wantsRoom = true;
@@ -39,7 +40,9 @@ export class SocketConsole implements Disposable {
   /** Resolves when all output that the worker has passed on is written. */
   async flush(): Promise<void> {
     await this.#writing;
-    await this.#pump();
+    // In turn with what the reactor may still call for: there is one buffer.
+    await (this.#writing = this.#pump());
+    this.#writing = undefined;
   }
 
   #ready(events: number): void {
@@ -59,7 +62,7 @@ export class SocketConsole implements Disposable {
 
   /** Not for input while we write: what is there already would call back again and again. */
   #watch(): void {
-    if (this.#socket.closed) return;
+    if (this.#closed || this.#socket.closed) return;
     const events = (this.#writing === undefined ? Events.In : 0) |
       (this.#wantsRoom ? Events.Out : 0);
     this.#reactor.change(this.#socket, events);
@@ -75,5 +78,7 @@ export class SocketConsole implements Disposable {
 
   [Symbol.dispose](): void {
     this.#stopWatching();
+    this.#closed = true;
+    this.#room.resolve();
   }
 }

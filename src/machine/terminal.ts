@@ -25,6 +25,7 @@ export class Terminal implements Disposable {
   async #read(events: TerminalEvents): Promise<void> {
     const escape = new ConsoleEscape();
     const buffer = new Uint8Array(4096);
+    let typing = Promise.resolve();
     for (;;) {
       const count = await Deno.stdin.read(buffer).catch(() => null);
       if (count === null) return;
@@ -34,7 +35,8 @@ export class Terminal implements Disposable {
         continue;
       }
       const { input, commands } = escape.feed(typed);
-      if (input.length > 0) await events.input(input);
+      // Not waited for: a guest that does not listen must not take the escape key away.
+      if (input.length > 0) typing = typing.then(() => events.input(input));
       for (const command of commands) {
         if (command === "quit") events.quit();
         else if (command === "power") events.pressPowerButton();
