@@ -57,5 +57,9 @@ export class Log {
 function toStderr(line: string): void {
   // A raw terminal does not return the carriage by itself.
   const bytes = new TextEncoder().encode(line + (Deno.stderr.isTerminal() ? "\r\n" : "\n"));
-  for (let done = 0; done < bytes.length;) done += Deno.stderr.writeSync(bytes.subarray(done));
+  try {
+    for (let done = 0; done < bytes.length;) done += Deno.stderr.writeSync(bytes.subarray(done));
+  } catch {
+    // Nobody reads it any more; a VM does not end for that.
+  }
 }

@@ -27,7 +27,8 @@ export class PanicWatch {
     const message = this.#tail.slice(start + MARK.length, start + MARK.length + LONGEST);
     const end = message.search(/[\r\n]/);
     this.#reason = end < 0 ? message : message.slice(0, end);
-    // A whole line was seen: nothing more to wait for.
-    this.#tail = end < 0 ? this.#tail.slice(start) : "";
+    // With the whole line, or as much of it as anybody wants, there is nothing more to wait for.
+    const whole = end >= 0 || message.length === LONGEST;
+    this.#tail = whole ? "" : this.#tail.slice(start);
   }
 }

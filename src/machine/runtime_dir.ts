@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { type Fd, openFile, tryLock } from "../os/mod.ts";
+import { type Fd, openFile, testLock, tryLock } from "../os/mod.ts";
 import { MachineError } from "./outcome.ts";
 
 /** An open image's identity: what stays the same whatever path leads to it. */
@@ -79,7 +79,7 @@ export function holderOf(image: ImageId, base = runtimeBase()): string | undefin
 function isRunning(path: string): boolean {
   try {
     using lock = openFile(join(path, LOCK), { write: true });
-    return !tryLock(lock, "write", 0, 0);
+    return !testLock(lock, "write", 0, 0);
   } catch {
     return false;
   }
