@@ -1,18 +1,18 @@
-import { type Command, Option } from "commander";
+import { type Command, InvalidArgumentError, Option } from "commander";
 import { serveDevice } from "../machine/mod.ts";
 import type { CliContext } from "./main.ts";
 import { resolve } from "node:path";
 
 interface Connection {
   readonly socket?: string;
-  readonly fd?: string;
+  readonly fd?: number;
 }
 
 interface BlkFlags extends Connection {
   readonly disk: string;
   readonly readonly?: boolean;
   readonly cache: "auto" | "none";
-  readonly queues: string;
+  readonly queues: number;
   readonly serial?: string;
 }
 
@@ -38,11 +38,12 @@ export function addDeviceCommand(program: Command, context: CliContext): void {
       .addOption(
         new Option("--socket <path>", "listen here for frontends, one at a time").conflicts("fd"),
       )
-      .addOption(new Option("--fd <n>", "an inherited, connected socket").conflicts("socket"));
+      .addOption(
+        new Option("--fd <n>", "an inherited, connected socket").conflicts("socket")
+          .argParser(wholeNumber(0, 2 ** 20)),
+      );
   const connection = ({ socket, fd }: Connection) =>
-    socket === undefined
-      ? { fd: fd === undefined ? undefined : Number(fd) }
-      : { socket: resolve(socket) };
+    socket === undefined ? { fd } : { socket: resolve(socket) };
 
   kind("blk", "a disk: a raw image or a block device")
     .requiredOption("--disk <path>", "the image or block device")
@@ -52,7 +53,7 @@ export function addDeviceCommand(program: Command, context: CliContext): void {
         "auto",
       ),
     )
-    .option("--queues <n>", "number of request queues", "4")
+    .option("--queues <n>", "number of request queues, 1 to 64", wholeNumber(1, 64), 4)
     .option("--serial <text>", "what the guest reads as the disk's serial, at most 20 bytes")
     .action(async (flags: BlkFlags) => {
       const { disk, readonly = false, cache, queues, serial } = flags;
@@ -64,7 +65,7 @@ export function addDeviceCommand(program: Command, context: CliContext): void {
           path: resolve(disk),
           readonly,
           cache,
-          queues: Number(queues),
+          queues,
           serial,
         },
       });
@@ -87,4 +88,13 @@ export function addDeviceCommand(program: Command, context: CliContext): void {
         device: { kind: "console", to },
       });
     });
+}
+
+/** Reads the value of an option that is a number. */
+function wholeNumber(least: number, most: number): (text: string) => number {
+  return (text) => {
+    const value = /^[0-9]+$/.test(text) ? Number(text) : -1;
+    if (value >= least && value <= most) return value;
+    throw new InvalidArgumentError(`A whole number from ${least} to ${most} is expected.`);
+  };
 }

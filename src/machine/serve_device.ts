@@ -46,7 +46,7 @@ function openConnection(
   { socket, fd }: ServeOptions["connection"],
   owned: DisposableStack,
 ): WorkerConnection {
-  if (fd !== undefined) return { connected: owned.use(Fd.inherited(fd)) };
+  if (fd !== undefined) return { connected: owned.use(inherited(fd)) };
   if (socket === undefined) {
     throw new MachineError("usage", "Where is the frontend? Give --socket PATH or --fd N.");
   }
@@ -56,6 +56,15 @@ function openConnection(
   } catch (error) {
     if (!(error instanceof OsError)) throw error;
     throw new MachineError("usage", `Cannot listen at ${socket}: ${error.message}`);
+  }
+}
+
+function inherited(fd: number): Fd {
+  try {
+    return Fd.inherited(fd);
+  } catch (error) {
+    if (!(error instanceof OsError)) throw error;
+    throw new MachineError("usage", `There is no descriptor ${fd} for --fd.`);
   }
 }
 
