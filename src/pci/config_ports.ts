@@ -59,12 +59,6 @@ export class ConfigPorts implements IoDevice {
       if (value & RESET_CPU) this.#events.raise("reset");
     }
   }
-
-  /** Back to the state after power-on. */
-  reset(): void {
-    Atomics.store(this.#words, this.#address, 0);
-    Atomics.store(this.#words, this.#address + 1, 0);
-  }
 }
 
 function selectsBus0(address: number): boolean {

@@ -24,7 +24,7 @@ export interface PlatformPlan {
 export interface PlatformControl extends Disposable {
   /** For the vCPU threads. */
   readonly description: PlatformDescription;
-  /** This thread's own objects, for {@linkcode Platform.reset}. */
+  /** This thread's own objects. */
   readonly platform: Platform;
   readonly serial: SerialPort;
   readonly power: AcpiPm;

@@ -128,12 +128,6 @@ export class Msix {
     }
   }
 
-  /** Back to the state after power-on; the control word is already. */
-  reset(): void {
-    this.clearVectors();
-    clear(this.#view, this.#description.table, this.#description.vectors);
-  }
-
   #source(index: number): ReturnType<typeof Source.at> {
     return Source.at(this.#view, this.#description.sourceTable + index * Source.size);
   }

@@ -102,15 +102,6 @@ export class PciFunction {
     }
   }
 
-  /** Back to the state after power-on, BARs where the assembly put them. */
-  reset(): void {
-    this.lock.run(() => {
-      this.config.reset();
-      this.decodeChanged();
-      this.resetFunction();
-    });
-  }
-
   /** The BAR may have moved since it was decoded. */
   #offsetIn(bar: number, address: number): number {
     const offset = address - this.config.barAddress(this.bars[bar].index);
@@ -129,5 +120,4 @@ export class PciFunction {
     return 0xffff_ffff;
   }
   protected writeBar(_bar: number, _offset: number, _size: AccessSize, _value: number): void {}
-  protected resetFunction(): void {}
 }

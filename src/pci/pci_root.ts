@@ -39,11 +39,6 @@ export class PciRoot {
       if (bar >= 0) return this.functions[i].writeMemory(bar, address, size, value);
     }
   }
-
-  /** All functions back to the state after power-on; the vCPUs stand still. */
-  reset(): void {
-    for (const pci of this.functions) pci.reset();
-  }
 }
 
 /** Configuration space as memory (ECAM, PCI Express 6.0 §7.2.2), bus 0 only: 4 KiB per function. */

@@ -5,12 +5,7 @@ import {
   PortBus,
   type SharedState,
 } from "../bus/mod.ts";
-import {
-  attachLegacy,
-  type LegacyDescription,
-  type LegacyDevices,
-  resetLegacy,
-} from "../platform/mod.ts";
+import { attachLegacy, type LegacyDescription, type LegacyDevices } from "../platform/mod.ts";
 import { ConfigPorts } from "./config_ports.ts";
 import { GsiRoutes } from "./gsi_routes.ts";
 import { type FunctionBase, PciFunction } from "./pci_function.ts";
@@ -62,8 +57,6 @@ export interface Platform {
   readonly legacy: LegacyDevices;
   /** In the order of the description. */
   readonly virtio: readonly VirtioPci[];
-  /** All devices back to the state after power-on. One thread calls it, while no vCPU runs. */
-  reset(): void;
 }
 
 /** Builds the devices of a description on this thread. */
@@ -95,10 +88,5 @@ export function buildPlatform(
     mmio,
     legacy,
     virtio,
-    reset() {
-      resetLegacy(legacy);
-      configPorts.reset();
-      root.reset();
-    },
   };
 }

@@ -50,11 +50,6 @@ export class VirtioPci extends PciFunction {
     this.device.placeDoorbells();
   }
 
-  protected override resetFunction(): void {
-    this.device.resetByDriver();
-    this.device.msix.reset();
-  }
-
   protected override beforeConfigRead(offset: number, size: AccessSize): void {
     const data = this.#access + Access.data;
     if (offset < data + 4 && offset + size > data) this.#accessBar(true);

@@ -155,11 +155,6 @@ export class VirtioPciControl {
     });
   }
 
-  /** No driver uses the device and none waits: after a machine's reset, wait for this before it runs again. */
-  get idle(): boolean {
-    return this.#pci.locked(() => this.#pci.device.registers.phase === Phase.Idle);
-  }
-
   /** The backend has stopped, or is gone: the driver may go on after its reset. */
   completeReset(): void {
     this.#pci.locked(() => {

@@ -84,14 +84,6 @@ export class AcpiPm implements IoDevice {
     });
   }
 
-  /** Back to the state after power-on. */
-  reset(): void {
-    this.#lock.run(() => {
-      this.#s.status = this.#s.enable = this.#s.control = 0;
-      this.#updateLine();
-    });
-  }
-
   #word(offset: number): number {
     switch (offset) {
       case 0:

@@ -88,14 +88,6 @@ export class I8042 implements IoDevice {
     }
   }
 
-  /** Back to the state after power-on. */
-  reset(): void {
-    this.#lock.run(() => {
-      this.#s.configuration = DEFAULT_CONFIGURATION;
-      this.#s.command = this.#s.output = this.#s.outputFull = 0;
-    });
-  }
-
   #take(command: number): void {
     this.#s.command = 0;
     switch (command) {

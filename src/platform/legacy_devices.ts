@@ -121,11 +121,3 @@ export function attachLegacy(
   for (const range of description.ignored) ports.add(range, ignored);
   return { serial, clock, keyboard, power };
 }
-
-/** Puts all of them back to the state after power-on, for a reboot; the vCPUs stand still. */
-export function resetLegacy({ serial, clock, keyboard, power }: LegacyDevices): void {
-  serial.reset();
-  clock.reset();
-  keyboard.reset();
-  power.reset();
-}

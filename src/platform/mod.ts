@@ -9,7 +9,6 @@ export {
   type LegacyDescription,
   type LegacyDevices,
   type Placed,
-  resetLegacy,
 } from "./legacy_devices.ts";
 export { Pvpanic } from "./pvpanic.ts";
 export { Rtc } from "./rtc.ts";

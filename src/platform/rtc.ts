@@ -105,14 +105,6 @@ export class Rtc implements IoDevice {
     }
   }
 
-  /** Back to the state after a reset: a battery keeps time and memory, register B resumes counting. */
-  reset(): void {
-    this.#lock.run(() => {
-      this.#s.index = 0;
-      this.#writeRegister(Register.B, ControlB.Hours24);
-    });
-  }
-
   #readRegister(register: number): number {
     switch (register) {
       case Register.A:

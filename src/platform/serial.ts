@@ -160,31 +160,6 @@ export class Serial implements IoDevice {
     }
   }
 
-  /** Back to the state after power-on. What is under way in either direction stays. */
-  reset(): void {
-    this.#lock.acquire();
-    try {
-      const r = this.#r;
-      r.interruptEnable =
-        r.fifoControl =
-        r.lineControl =
-        r.modemControl =
-        r.scratch =
-          0;
-      r.divisorLow =
-        r.divisorHigh =
-        r.lineErrors =
-        r.modemChanges =
-        r.emptyPending =
-          0;
-      r.transmitBusy = 0;
-      this.#loop.clear();
-      this.#updateLine();
-    } finally {
-      this.#lock.release();
-    }
-  }
-
   get #hasRoom(): boolean {
     return this.#output.room > OUTPUT_RESERVE;
   }
