@@ -29,11 +29,12 @@ function runThread(start: ThreadStart): void {
     runVcpu({ vcpu: Vcpu.borrow(start.vcpu, window), control, ports, mmio, window });
   } catch (error) {
     control.finish(Outcome.ThreadFailed);
-    // The control thread gets it as the worker's error event.
+    // The control thread gets it as the worker's error event, which `close` would swallow.
     throw error;
   } finally {
     control.state = ThreadState.Gone;
     attention.signal();
-    close();
   }
+  // The last thing that this thread does: nothing runs behind it.
+  close();
 }
