@@ -77,9 +77,14 @@ export async function runVm(
     using machine = Machine.assemble(host, config, plan, devices.parts);
     const { memory, platform } = machine;
     const around = { memory, windowBase: host.window.base, reactor: host.reactor, log };
-    const supervisors = (await connecting).map((device, i) =>
-      new DeviceSupervisor(device, platform.virtio[i], around)
-    );
+    const supervisors = await connecting.then((connected) =>
+      connected.map((device, i) => new DeviceSupervisor(device, platform.virtio[i], around))
+    ).catch(async (error) => {
+      // The threads of the vCPUs may only just be starting; what they look at is taken away next.
+      machine.quit();
+      await machine.run().catch(() => {});
+      throw error;
+    });
     using serial = new SerialConsole(
       platform.serial,
       host.reactor,
