@@ -53,6 +53,7 @@ export class Machine implements Disposable {
   /**
    * Builds a machine with a kernel in its memory; it does not run yet.
    *
+   * @param spare threads for its vCPUs; they end with it
    * @throws {KernelError} when the kernel or initrd cannot be used
    * @throws {HostError} when the host cannot run such a machine
    */
@@ -61,8 +62,10 @@ export class Machine implements Disposable {
     config: VmConfig,
     plan: BootPlan,
     devices: readonly DeviceParts[],
+    spare: readonly Worker[],
   ): Machine {
     using undo = new DisposableStack();
+    undo.defer(() => spare.forEach((worker) => worker.terminate()));
     const { kvm, window, reactor } = host;
     kvm.requireVcpus(config.cpus);
 
@@ -83,9 +86,9 @@ export class Machine implements Disposable {
       windows,
       virtio: devices.map(({ name, kind, maxQueues }) => ({ ...kind, name, maxQueues })),
     }, { arena, vm, events: NO_EVENTS }));
-    const threads = vcpus.map((vcpu) => {
+    const threads = vcpus.map((vcpu, i) => {
       const control = VcpuControl.allocate(arena);
-      return VcpuThread.start(vcpu, new VcpuControl(arena.state, control), {
+      return VcpuThread.start(spare[i], vcpu, new VcpuControl(arena.state, control), {
         state: arena.state.buffer,
         window: window.token,
         vm: vm.share(),
@@ -94,7 +97,6 @@ export class Machine implements Disposable {
         attention: attention.fd.share(),
       });
     });
-    undo.defer(() => threads.forEach((thread) => thread.terminate()));
 
     const machine = new Machine(undo.move(), threads, attention, memory, platform);
     machine.#owned.defer(reactor.add(attention.fd, () => machine.#onAttention()));

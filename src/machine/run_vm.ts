@@ -1,5 +1,6 @@
 import type { VmConfig } from "../config/mod.ts";
 import { type Fd, socketPair } from "../os/mod.ts";
+import { SpareThreads } from "../vcpu/mod.ts";
 import type { BootPlan } from "./boot_plan.ts";
 import { nowhere, openConsoleOutput } from "./console_output.ts";
 import { connectDevice, DeviceSupervisor } from "./device_supervisor.ts";
@@ -34,6 +35,7 @@ export async function runVm(
   plan: BootPlan,
   { log }: RunOptions,
 ): Promise<RunOutcome> {
+  using spare = new SpareThreads(config.cpus);
   using host = Host.open();
   using runtime = RuntimeDir.claim(config.name);
   using output = openConsoleOutput(
@@ -74,7 +76,7 @@ export async function runVm(
       devices.parts.map((parts) => connectDevice(parts, host.reactor)),
     );
     connecting.catch(() => {});
-    using machine = Machine.assemble(host, config, plan, devices.parts);
+    using machine = Machine.assemble(host, config, plan, devices.parts, spare.take());
     const { memory, platform } = machine;
     const around = { memory, windowBase: host.window.base, reactor: host.reactor, log };
     const supervisors = await connecting.then((connected) =>

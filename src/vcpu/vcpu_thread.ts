@@ -6,26 +6,24 @@ import { Command, ThreadState, type VcpuControl } from "./vcpu_control.ts";
 
 /** The control thread's handle on the thread of one vCPU. */
 export class VcpuThread {
-  readonly #worker: Worker;
   readonly #vcpu: Vcpu;
   /** The words that thread and control thread share. */
   readonly control: VcpuControl;
   readonly #failed = Promise.withResolvers<Error>();
 
-  private constructor(worker: Worker, vcpu: Vcpu, control: VcpuControl) {
-    this.#worker = worker;
+  private constructor(vcpu: Vcpu, control: VcpuControl) {
     this.#vcpu = vcpu;
     this.control = control;
   }
 
-  /** Starts the thread, parked. */
+  /** Gives a spare thread its vCPU, parked. */
   static start(
+    worker: Worker,
     vcpu: Vcpu,
     control: VcpuControl,
     start: Omit<ThreadStart, "payload" | "vcpu">,
   ): VcpuThread {
-    const worker = new Worker(threadUrl(), { type: "module", name: `vcpu${vcpu.id}` });
-    const thread = new VcpuThread(worker, vcpu, control);
+    const thread = new VcpuThread(vcpu, control);
     worker.onerror = (event) => {
       event.preventDefault();
       thread.#failed.resolve(new Error(`The thread of vCPU ${vcpu.id} failed: ${event.message}`));
@@ -70,16 +68,4 @@ export class VcpuThread {
     const { state, threadId } = this.control;
     if (threadId !== 0 && state !== ThreadState.Gone) kickThread(threadId);
   }
-
-  /** Ends the worker, whatever it does. Only after it is {@linkcode gone}. */
-  terminate(): void {
-    this.#worker.terminate();
-  }
-}
-
-/** The thread's bundle as a `data:` URL: a file would need a permission to read it, and in one executable there is none. */
-function threadUrl(): string {
-  const { vcpu } = payload();
-  if (vcpu.startsWith("data:")) return vcpu;
-  return `data:text/javascript;charset=utf-8,${encodeURIComponent(Deno.readTextFileSync(vcpu))}`;
 }
