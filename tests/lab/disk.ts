@@ -1,35 +1,34 @@
 import assert from "node:assert/strict";
 import { type Bench, fromSource } from "./machine.ts";
 
-/** MiB that each of four fio jobs writes and verifies: 128 in all; by hand `SPECTRUM_FIO_MIB=512`. */
-const JOB_MIB = Number(Deno.env.get("SPECTRUM_FIO_MIB") ?? 32);
-
-const FIO = [
-  ...[
-    "fio --name=verify --directory=/data --numjobs=4 --rw=randrw --bsrange=512-128k --blockalign=512",
-  ],
-  ...[`--size=${JOB_MIB}M --ioengine=libaio --iodepth=8 --direct=1 --fsync=64`],
-  ...["--verify=crc32c --verify_fatal=1 --do_verify=1 --group_reporting --minimal >/tmp/fio"],
-].join(" ");
+/** MiB that fio writes and verifies; by hand `SPECTRUM_FIO_MIB=2048`. */
+const FIO_MIB = Number(Deno.env.get("SPECTRUM_FIO_MIB") ?? 128);
+const JOBS = 4;
 
 /** The guest's part of a disk check: fio over an ext4 with four queues, then a hash of the whole disk. */
-const CHECK = `
-mount -t ext4 /dev/vda /data && ls /sys/block/vda/mq && ${FIO}
+function checkScript(mib: number): string {
+  const fio = [
+    `fio --name=verify --directory=/data --numjobs=${JOBS} --rw=randrw --bsrange=512-128k`,
+    `--blockalign=512 --size=${mib / JOBS}M --ioengine=libaio --iodepth=8 --direct=1 --fsync=64`,
+    "--verify=crc32c --verify_fatal=1 --do_verify=1 --group_reporting --minimal >/tmp/fio",
+  ].join(" ");
+  return `
+mount -t ext4 /dev/vda /data && ls /sys/block/vda/mq && ${fio}
 echo "fio $?"
 umount /data; sync
 echo "disk: sha256 $(sha256sum /dev/vda | cut -d' ' -f1)"`;
+}
 
 /** Real images through our worker and through a foreign backend; locks; what workers hold. */
 export async function diskTests(t: Deno.TestContext, bench: Bench): Promise<void> {
-  const mib = 4 * JOB_MIB + 64;
-  const makeDisk = (path: string) =>
-    bench.sh(`rm -f ${path} && truncate -s ${mib}M ${path} && mke2fs -q -F -t ext4 ${path}`);
+  const makeDisk = (path: string, mib: number) =>
+    bench.sh(`rm -f ${path} && truncate -s ${mib + 64}M ${path} && mke2fs -q -F -t ext4 ${path}`);
   const tools = `${bench.guest.tools},readonly`;
 
   /** Runs the check over a disk given by `flag` and compares what guest and host see of `image`. */
-  const check = async (image: string, flag: string, flags: readonly string[] = []) => {
-    const { status, stdout, stderr } = await bench.boot(CHECK, [
-      ...["--disk", flag, "--disk", tools, "--cpus", "4", "--memory", "512M", ...flags],
+  const check = async (image: string, flag: string, mib: number) => {
+    const { status, stdout, stderr } = await bench.boot(checkScript(mib), [
+      ...["--disk", flag, "--disk", tools, "--cpus", "4", "--memory", "512M"],
     ]);
     assert.equal(status, 0, stderr + stdout);
     assert.match(stdout, /^0\s+1\s+2\s+3\s*$/m, `four queues: ${stdout}`);
@@ -41,18 +40,18 @@ export async function diskTests(t: Deno.TestContext, bench: Bench): Promise<void
   };
 
   await t.step("fio verifies an ext4 with four queues through the page cache", async () => {
-    await makeDisk("/scratch/cached.img");
-    await check("/scratch/cached.img", "/scratch/cached.img,queues=4");
+    await makeDisk("/scratch/cached.img", FIO_MIB);
+    await check("/scratch/cached.img", "/scratch/cached.img,queues=4", FIO_MIB);
   });
 
   await t.step("the same with O_DIRECT, where several requests are in flight", async () => {
-    await makeDisk("/scratch/direct.img");
-    await check("/scratch/direct.img", "/scratch/direct.img,queues=4,cache=none");
+    await makeDisk("/scratch/direct.img", FIO_MIB / 4);
+    await check("/scratch/direct.img", "/scratch/direct.img,queues=4,cache=none", FIO_MIB / 4);
   });
 
   await t.step("the same with qemu-storage-daemon as the backend", async () => {
     const image = "/scratch/foreign.img";
-    await makeDisk(image);
+    await makeDisk(image, FIO_MIB / 4);
     const daemon = await bench.stage.spawn({
       command: [
         ...["qemu-storage-daemon", "--blockdev", `driver=file,node-name=f,filename=${image}`],
@@ -61,14 +60,14 @@ export async function diskTests(t: Deno.TestContext, bench: Bench): Promise<void
       ],
     });
     await bench.sh("while [ ! -S /tmp/foreign.sock ]; do sleep 0.1; done");
-    await check(image, "socket=/tmp/foreign.sock,queues=4");
+    await check(image, "socket=/tmp/foreign.sock,queues=4", FIO_MIB / 4);
     await daemon.signal(15);
     await daemon.status;
   });
 
   await t.step("a VM with a disk: locks, descriptors, SIGUSR1, a killed worker", async (t) => {
     const image = "/scratch/held.img";
-    await makeDisk(image);
+    await makeDisk(image, 0);
     const vm = await bench.start(["--name", "holder", "--disk", image, "--rng"]);
     const pids = await bench.sh(
       "for p in /proc/[0-9]*; do tr '\\0' ' ' <$p/cmdline 2>/dev/null | grep -q '[d]evice.js blk' && echo ${p#/proc/}; done",
