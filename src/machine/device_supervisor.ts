@@ -91,6 +91,8 @@ export class DeviceSupervisor {
   readonly #around: DeviceSurroundings;
   readonly #log: Log;
   readonly #stopWatching: () => void;
+  /** Queues that the driver sees. */
+  readonly #queueCount: number;
   /** Undefined while the backend is away. */
   #frontend: Frontend | undefined;
   /** What a backend that died had in hand, for its successor. */
@@ -108,11 +110,11 @@ export class DeviceSupervisor {
     this.#control = control;
     this.#around = around;
     this.#log = around.log.for({ component: device.name });
-    const queues = Math.min(offer.queueCount, maxQueues);
+    this.#queueCount = Math.min(offer.queueCount, maxQueues);
     control.setOffered({
       features: offer.features,
-      queueSizes: Array<number>(queues).fill(QUEUE_SIZE),
-      config: kind.presentConfig(offer.config, queues),
+      queueSizes: Array<number>(this.#queueCount).fill(QUEUE_SIZE),
+      config: kind.presentConfig(offer.config, this.#queueCount),
     });
     this.#adopt(frontend);
     this.#stopWatching = around.reactor.add(control.attention.fd, () => this.#summon());
@@ -148,9 +150,9 @@ export class DeviceSupervisor {
 
   #adopt(frontend: Frontend): void {
     this.#frontend = frontend;
-    const { kind, maxQueues } = this.#parts;
+    const { kind } = this.#parts;
     frontend.onConfigChange = (config) =>
-      this.#control.updateConfig(kind.presentConfig(config, maxQueues));
+      this.#control.updateConfig(kind.presentConfig(config, this.#queueCount));
     frontend.onDisconnect = (error) => {
       if (this.#closed || this.#frontend !== frontend) return;
       this.#log.warn(`${messageOf(error)}; the device waits for a new one`);
@@ -247,8 +249,15 @@ export class DeviceSupervisor {
     for (let pause = FIRST_PAUSE; !this.#closed; pause = Math.min(2 * pause, LONGEST_PAUSE)) {
       await new Promise((resolve) => setTimeout(resolve, pause));
       try {
-        const { frontend } = await connectDevice(this.#parts, this.#around.reactor);
-        return this.#enqueue(() => this.#welcome(frontend));
+        const { frontend, offer } = await connectDevice(this.#parts, this.#around.reactor);
+        const missing = (this.#control.activation()?.features ?? 0n) & ~offer.features;
+        if (missing === 0n) return this.#enqueue(() => this.#welcome(frontend));
+        frontend[Symbol.dispose]();
+        this.#log.warn(
+          `the new backend lacks features that the guest uses (0x${
+            missing.toString(16)
+          }); the device waits for another`,
+        );
       } catch (error) {
         this.#log.debug(messageOf(error));
       }

@@ -26,7 +26,9 @@ export class PanicWatch {
     }
     const message = this.#tail.slice(start + MARK.length, start + MARK.length + LONGEST);
     const end = message.search(/[\r\n]/);
-    this.#reason = end < 0 ? message : message.slice(0, end);
+    const line = end < 0 ? message : message.slice(0, end);
+    // It goes to the user's terminal, which a guest must not control.
+    this.#reason = line.replaceAll(/[^ -~]/g, "?");
     // With the whole line, or as much of it as anybody wants, there is nothing more to wait for.
     const whole = end >= 0 || message.length === LONGEST;
     this.#tail = whole ? "" : this.#tail.slice(start);

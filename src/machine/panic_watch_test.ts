@@ -19,3 +19,9 @@ Deno.test("there is none where none was", () => {
   watch.see(bytes(" syncing. Kernel command line: panic=-1\n"));
   assert.equal(watch.reason, undefined);
 });
+
+Deno.test("the guest's words cannot control a terminal", () => {
+  const watch = new PanicWatch();
+  watch.see(bytes("Kernel panic - not syncing: \x1b[2Jgone\u009b\n"));
+  assert.match(watch.reason ?? "", /^\?\[2Jgone\?+$/);
+});
