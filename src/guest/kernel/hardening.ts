@@ -67,7 +67,6 @@ export const hardening: Readonly<Record<string, readonly HardeningChoice[]>> = {
     on("PANIC_ON_OOPS", "a kernel that failed does not go on; the monitor tells why it ended", ALL),
     on("RANDOMIZE_BASE", "the bzImage moves itself; the PVH image cannot, see above"),
     on("RANDOMIZE_MEMORY", "the same for the mapping of all memory"),
-    on("X86_KERNEL_IBT", "indirect branches reach entry points only, where the CPU has CET"),
     on("X86_UMIP", "programs do not see where the kernel's tables are", ALL),
   ],
   "Ways in that nobody needs here": [
@@ -108,7 +107,11 @@ export const hardening: Readonly<Record<string, readonly HardeningChoice[]>> = {
   "Means for programs inside": [
     on("SECCOMP_FILTER", "programs give up system calls", ALL),
     on("SECURITY_LANDLOCK", "programs give up files", ALL),
-    on("SECURITY_YAMA", "ptrace only of one's own children", ALL),
+    on(
+      "SECURITY_YAMA",
+      "ptrace can be limited to one's own children (kernel.yama.ptrace_scope)",
+      ALL,
+    ),
     { option: "LSM", value: '"landlock,yama"', why: "both are switched on", profiles: ALL },
     on("SYN_COOKIES", "a flood of connections does not fill tables", ALL),
     on("RANDOM_TRUST_CPU", "random numbers are ready when the first program asks", ALL),
