@@ -29,7 +29,14 @@ export class CompileProgress {
   ): Promise<CompileProgress> {
     const total = filesToCompile[profile];
     const step = `compiling Linux ${version} for profile ${profile}:`;
-    return new CompileProgress(progress, step, total, await countObjects(output));
+    // The kernel's tools leave a configuration alone that stays as it was, so that its time is the start of the build.
+    const { mtime } = await Deno.stat(join(output, ".config"));
+    return new CompileProgress(
+      progress,
+      step,
+      total,
+      await countObjects(output, mtime?.getTime() ?? 0),
+    );
   }
 
   /** Takes note of a line that make printed. */
@@ -46,12 +53,16 @@ export class CompileProgress {
   }
 }
 
-/** The files that are compiled already: the build keeps a note of the command for each. */
-async function countObjects(directory: string): Promise<number> {
+/** The files that are compiled since then: the build writes a note of the command for each. */
+async function countObjects(directory: string, since: number): Promise<number> {
   let count = 0;
   for await (const { name, isDirectory } of Deno.readDir(directory)) {
-    if (isDirectory) count += await countObjects(join(directory, name));
-    else if (/^\..*\.o\.cmd$/.test(name) && name !== ".built-in.o.cmd") count++;
+    const path = join(directory, name);
+    if (isDirectory) count += await countObjects(path, since);
+    else if (/^\..*\.o\.cmd$/.test(name) && name !== ".built-in.o.cmd") {
+      const { mtime } = await Deno.stat(path);
+      if ((mtime?.getTime() ?? 0) >= since) count++;
+    }
   }
   return count;
 }

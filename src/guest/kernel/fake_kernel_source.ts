@@ -2,12 +2,14 @@ import { join } from "node:path";
 import { kernelBuildDir } from "./kernel_source.ts";
 
 /**
- * A stand-in for the kernel's build: takes over the configuration as asked, except CONFIG_LOST, and compiles three
- * files, the second one slowly while there is a file `slow` in its source. Its vmlinux is the program `true`, as `strip` wants an ELF file.
+ * A stand-in for the kernel's build: takes over the configuration as asked, except CONFIG_LOST, leaves one that is the same
+ * alone, and compiles three files, the second one slowly while there is a file `slow` in its source. Its vmlinux is the
+ * program `true`, as `strip` wants an ELF file.
  */
 const MAKEFILE = `
 allnoconfig:
-	grep -v CONFIG_LOST $(KCONFIG_ALLCONFIG) > $(O)/.config
+	grep -v CONFIG_LOST $(KCONFIG_ALLCONFIG) > $(O)/new.config
+	cmp -s $(O)/new.config $(O)/.config || cp $(O)/new.config $(O)/.config
 
 bzImage: $(O)/a.o $(O)/b.o $(O)/c.o
 	@cp /bin/true $(O)/vmlinux
