@@ -87,7 +87,7 @@ END`);
     "a panic ends the machine with its words and status 3; a virtio console",
     async () => {
       const { status, stdout, stderr } = await bench.boot(
-        'echo "consoles $(cat /sys/class/tty/console/active)"; sleep 1; echo c >/proc/sysrq-trigger',
+        'echo "consoles $(cat /sys/class/tty/console/active)" >/dev/hvc0; sleep 1; echo c >/proc/sysrq-trigger',
         ["--console-device", "virtio"],
       );
       assert.match(stdout, /consoles .*hvc0/, stdout + stderr);
