@@ -1,6 +1,12 @@
 /** From a VM's configuration to a running machine: assembly, worker supervision, lifecycle. */
 
 export type { BootPlan } from "./boot_plan.ts";
+export {
+  type ConsoleGuest,
+  ConsoleHub,
+  type ConsoleInput,
+  type ConsoleViewer,
+} from "./console_hub.ts";
 export { Log, type LogLevel, type LogOptions } from "./log.ts";
 export { MachineError, type RunOutcome } from "./outcome.ts";
 export { type RunOptions, runVm } from "./run_vm.ts";
