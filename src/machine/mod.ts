@@ -11,3 +11,13 @@ export { Log, type LogLevel, type LogOptions } from "./log.ts";
 export { MachineError, type RunOutcome } from "./outcome.ts";
 export { type RunOptions, runVm } from "./run_vm.ts";
 export { type ServedDevice, serveDevice, type ServeOptions } from "./serve_device.ts";
+export {
+  type DeviceInfo,
+  type QueueInfo,
+  type VmControl,
+  type VmEvent,
+  type VmEventKind,
+  type VmInfo,
+  type VmState,
+  VmStateError,
+} from "./vm_control.ts";

@@ -1,0 +1,119 @@
+import type { VmConfig } from "../config/mod.ts";
+import type { ConsoleHub } from "./console_hub.ts";
+import type { RunOutcome } from "./outcome.ts";
+
+/** Where a VM is in its life. */
+export type VmState = "starting" | "running" | "paused" | "stopping" | "ended";
+
+/** What can happen to a VM. */
+export type VmEventKind =
+  | "started"
+  | "paused"
+  | "resumed"
+  | "reset"
+  | "power-button"
+  | "device-away"
+  | "device-back"
+  | "snapshot"
+  | "ended";
+
+/** Something that happened to a VM. */
+export interface VmEvent {
+  /** ISO 8601. */
+  readonly time: string;
+  readonly kind: VmEventKind;
+  /** The device that it happened to. */
+  readonly device?: string;
+  /** A sentence. */
+  readonly detail?: string;
+}
+
+/** One queue of a device. */
+export interface QueueInfo {
+  readonly index: number;
+  readonly size: number;
+  readonly enabled: boolean;
+  /** Index of the available ring: chains that the driver gave, modulo 65536. */
+  readonly available: number;
+  /** Index of the used ring: chains that the device gave back, modulo 65536. */
+  readonly used: number;
+}
+
+/** One device as a user sees it. */
+export interface DeviceInfo {
+  /** Such as `disk0`. */
+  readonly name: string;
+  /** Such as `blk`. */
+  readonly kind: string;
+  /** A worker process of ours, or somebody else's. */
+  readonly backend: "worker" | "foreign";
+  readonly state: "connected" | "away";
+  /** Process id of the worker. */
+  readonly pid?: number;
+  /** What the worker holds: Deno's permissions, descriptors by purpose. */
+  readonly permissions: string;
+  /** How often its backend was replaced. */
+  readonly restarts: number;
+  readonly queues: readonly QueueInfo[];
+  /** Negotiated feature bits, in hex. */
+  readonly features: string;
+}
+
+/** A running VM as a user sees it. */
+export interface VmInfo {
+  readonly name: string;
+  /** Process id of the monitor. */
+  readonly pid: number;
+  readonly state: VmState;
+  /** ISO 8601. */
+  readonly startedAt: string;
+  readonly uptimeSeconds: number;
+  readonly cpus: number;
+  readonly memoryBytes: number;
+  /** Path of the kernel's file. */
+  readonly kernel: string;
+  readonly cmdline: string;
+  /** How often the guest has rebooted. */
+  readonly resets: number;
+  readonly devices: readonly DeviceInfo[];
+  readonly runtimeDir: string;
+}
+
+/** What may be done with a running VM. */
+export interface VmControl {
+  readonly config: VmConfig;
+  info(): VmInfo;
+  /** Exits of all vCPUs since the start, by the name of KVM's exit reason. */
+  exits(): Record<string, number>;
+  /** Takes all vCPUs out of the guest. A paused VM stays so. @throws {VmStateError} when it starts or has ended */
+  pause(): Promise<void>;
+  /** Lets a paused guest go on. @throws {VmStateError} when it starts or has ended */
+  resume(): Promise<void>;
+  powerButton(): void;
+  /** Presses the power button; a guest that has not powered off after so many milliseconds is ended. */
+  stop(graceMs: number): Promise<RunOutcome>;
+  /** Ends the guest at once. */
+  quit(): void;
+  /** As the guest's own reset: a new machine in this process. */
+  reset(): void;
+  /** Writes the state of a paused VM into a directory. @throws {VmStateError} when it is not paused */
+  snapshot(dir: string): Promise<void>;
+  /** What happens from now on, until the VM has ended. */
+  events(signal?: AbortSignal): AsyncIterable<VmEvent>;
+  /** Settles when the VM has ended and its backends are gone. */
+  readonly outcome: Promise<RunOutcome>;
+  readonly console: ConsoleHub;
+}
+
+/** The VM is in a state in which this cannot be done. */
+export class VmStateError extends Error {
+  override readonly name = "VmStateError";
+
+  /**
+   * @param state in which the VM is
+   * @param wanted what cannot be done now, and what would make it possible
+   */
+  constructor(readonly state: VmState, wanted: string) {
+    super(wanted);
+  }
+}
