@@ -38,6 +38,10 @@ Deno.test("descriptor numbers and native libraries stay in src/os", () => {
   assert.deepEqual(findings("src/kvm/vm.ts", `const n = fd.raw();`), found);
   assert.deepEqual(findings("src/kvm/vm.ts", `const s = String.raw\`a\`;`), []);
   assert.deepEqual(findings("tests/a_test.ts", `Deno.dlopen("libc.so.6", {});`), found);
+  assert.deepEqual(findings("src/kvm/vm.ts", `const fd = Fd.own(3);`), found);
+  assert.deepEqual(findings("src/kvm/vm.ts", `const n = fd.share().sharedDescriptor;`), found);
+  assert.deepEqual(findings("src/kvm/vm.ts", `Fd.borrow({ sharedDescriptor: 3 });`), found);
+  assert.deepEqual(findings("src/kvm/vm.ts", `Fd.borrow(event.share());`), []);
 });
 
 Deno.test("an owner that nobody disposes of is found", () => {
@@ -52,6 +56,16 @@ Deno.test("an owner that nobody disposes of is found", () => {
   );
   assert.deepEqual(findings("src/vhost/a.ts", `const e = EventFd.create(); e.signal();`), []);
   assert.deepEqual(inFunction(`using e = EventFd.create(); e.signal();`), []);
+});
+
+Deno.test("an owner that is dropped at once is found, and one of two", () => {
+  const found = ["spectrum/using-owners"];
+  const inFunction = (body: string) => findings("src/vhost/a.ts", `function f(list) { ${body} }`);
+  assert.deepEqual(inFunction(`openFile("/dev/null");`), found);
+  assert.deepEqual(inFunction(`fd.dup();`), found);
+  assert.deepEqual(inFunction(`list.push(fd.move());`), []);
+  assert.deepEqual(inFunction(`const [a, b] = socketPair(); using _a = a; b.share();`), found);
+  assert.deepEqual(inFunction(`const [a, b] = socketPair(); using _a = a; using _b = b;`), []);
 });
 
 Deno.test("an owner that goes elsewhere is left alone", () => {

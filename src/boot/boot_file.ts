@@ -1,4 +1,4 @@
-import { type Fd, fileStat, openFile, OsError, pread, type Window } from "../os/mod.ts";
+import { type Fd, fileStat, openFile, OsError, type Owned, pread, type Window } from "../os/mod.ts";
 import type { GuestMemory } from "../memory/mod.ts";
 import { KernelError } from "./kernel_error.ts";
 
@@ -66,7 +66,7 @@ export function openBootFile(
   window: Window,
   role: BootFileRole = "kernel",
 ): BootFile {
-  let fd: Fd;
+  let fd: Owned<Fd>;
   try {
     fd = openFile(path, { nonBlocking: true });
   } catch (error) {
@@ -85,7 +85,7 @@ export function openBootFile(
 
 /** A boot file over an open descriptor, which it owns from now on. */
 export function bootFd(
-  fd: Fd,
+  fd: Owned<Fd>,
   name: string,
   window: Window,
   role: BootFileRole = "kernel",

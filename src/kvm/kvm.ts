@@ -1,4 +1,4 @@
-import { type Fd, ioctl, ioctlFd, openFile, OsError } from "../os/mod.ts";
+import { type Fd, ioctl, ioctlFd, openFile, OsError, type Owned } from "../os/mod.ts";
 import { Capability, REQUIRED } from "./capability.ts";
 import { HostError } from "./host_error.ts";
 import { decodeList, encodeList } from "./lists.ts";
@@ -15,7 +15,7 @@ const EINTR = 4;
 
 /** The KVM of this host. */
 export class Kvm implements Disposable {
-  private constructor(readonly fd: Fd, readonly path: string) {}
+  private constructor(readonly fd: Owned<Fd>, readonly path: string) {}
 
   /**
    * Opens KVM and checks that it has all that a machine needs.
@@ -125,7 +125,7 @@ export class Kvm implements Disposable {
   }
 }
 
-function openDevice(path: string): Fd {
+function openDevice(path: string): Owned<Fd> {
   try {
     return openFile(path, { write: true });
   } catch (error) {

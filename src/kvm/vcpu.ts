@@ -1,4 +1,12 @@
-import { Fd, ioctlRaw, type SharedFd, type Window } from "../os/mod.ts";
+import {
+  type Borrowed,
+  closeOwned,
+  Fd,
+  ioctlRaw,
+  type Owned,
+  type SharedFd,
+  type Window,
+} from "../os/mod.ts";
 import { KvmRun } from "./kvm_run.ts";
 import { decodeList, encodeList } from "./lists.ts";
 import { perform } from "./perform.ts";
@@ -29,7 +37,7 @@ export class Vcpu implements Disposable {
 
   private constructor(
     readonly id: number,
-    readonly fd: Fd,
+    readonly fd: Owned<Fd> | Borrowed<Fd>,
     window: Window,
     run: number,
     release: () => void,
@@ -39,7 +47,7 @@ export class Vcpu implements Disposable {
   }
 
   /** Takes over the descriptor of a new vCPU and maps its kvm_run. Called by Vm.createVcpu. */
-  static own(id: number, fd: Fd, window: Window, mmapSize: number): Vcpu {
+  static own(id: number, fd: Owned<Fd>, window: Window, mmapSize: number): Vcpu {
     const run = window.allocate(mmapSize);
     window.mapFd(run, mmapSize, fd, 0);
     return new Vcpu(id, fd, window, run, () => window.free(run, mmapSize));
@@ -140,7 +148,7 @@ export class Vcpu implements Disposable {
 
   [Symbol.dispose](): void {
     if (this.fd.closed) return;
-    this.fd[Symbol.dispose]();
+    closeOwned(this.fd);
     this.#release();
   }
 }

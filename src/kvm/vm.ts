@@ -1,4 +1,12 @@
-import { Fd, ioctlFd, type SharedFd, type Window } from "../os/mod.ts";
+import {
+  type Borrowed,
+  closeOwned,
+  Fd,
+  ioctlFd,
+  type Owned,
+  type SharedFd,
+  type Window,
+} from "../os/mod.ts";
 import { encodeRoutes, type GsiRoute } from "./gsi_route.ts";
 import { described, perform } from "./perform.ts";
 import { VmRequest } from "./requests.ts";
@@ -47,10 +55,13 @@ export class Vm implements Disposable {
   readonly #level = new Uint8Array(IrqLevel.size);
   readonly #levelView = IrqLevel.at(new DataView(this.#level.buffer));
 
-  private constructor(readonly fd: Fd, readonly vcpuMmapSize: number | undefined) {}
+  private constructor(
+    readonly fd: Owned<Fd> | Borrowed<Fd>,
+    readonly vcpuMmapSize: number | undefined,
+  ) {}
 
   /** Takes over the descriptor of a new VM. Called by Kvm.createVm. */
-  static own(fd: Fd, vcpuMmapSize: number): Vm {
+  static own(fd: Owned<Fd>, vcpuMmapSize: number): Vm {
     return new Vm(fd, vcpuMmapSize);
   }
 
@@ -116,6 +127,7 @@ export class Vm implements Disposable {
   /** Lets an event raise a GSI (an edge per signal), or no longer. */
   irqfd(event: Fd, gsi: number, assign: boolean): void {
     const data = Irqfd.encode({
+      // deno-lint-ignore spectrum/no-raw-descriptor -- KVM is told of descriptors by number, inside a structure
       descriptor: event.share().sharedDescriptor,
       gsi,
       flags: assign ? 0 : IRQFD_DEASSIGN,
@@ -130,6 +142,7 @@ export class Vm implements Disposable {
       datamatch: io.datamatch ?? 0,
       address: io.address,
       length: io.length,
+      // deno-lint-ignore spectrum/no-raw-descriptor -- KVM is told of descriptors by number, inside a structure
       descriptor: event.share().sharedDescriptor,
       flags: (io.datamatch === undefined ? 0 : IoeventfdFlag.Datamatch) |
         (io.pio ? IoeventfdFlag.Pio : 0) | (assign ? 0 : IoeventfdFlag.Deassign),
@@ -151,6 +164,6 @@ export class Vm implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    this.fd[Symbol.dispose]();
+    closeOwned(this.fd);
   }
 }

@@ -1,4 +1,4 @@
-import { connectUnix, type Fd, OsError, socketPair } from "../os/mod.ts";
+import { connectUnix, type Fd, OsError, type Owned, socketPair } from "../os/mod.ts";
 import type { Child, Starter } from "../sandbox/mod.ts";
 import { MachineError } from "./outcome.ts";
 import { startWorker, type WorkerDevice } from "./worker.ts";
@@ -6,7 +6,7 @@ import { startWorker, type WorkerDevice } from "./worker.ts";
 /** Where the backend of a device comes from. */
 export interface Backend {
   /** A new vhost-user connection; what served the last one is gone by then. Throws MachineError. */
-  connect(): Promise<Fd>;
+  connect(): Promise<Owned<Fd>>;
   /** Ends a backend that does not obey, where that is in our power. */
   kill(): void;
   /** Resolves when a backend whose connection was closed has ended; not later than it takes to lose patience. */
@@ -28,7 +28,7 @@ export class WorkerBackend implements Backend {
     this.#device = device;
   }
 
-  async connect(): Promise<Fd> {
+  async connect(): Promise<Owned<Fd>> {
     await this.finish();
     const [ours, theirs] = socketPair();
     using _given = theirs;
@@ -70,7 +70,7 @@ export class ForeignBackend implements Backend {
     this.#path = path;
   }
 
-  connect(): Promise<Fd> {
+  connect(): Promise<Owned<Fd>> {
     try {
       return Promise.resolve(connectUnix(this.#path));
     } catch (error) {

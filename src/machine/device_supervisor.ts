@@ -1,4 +1,4 @@
-import type { Fd, Reactor } from "../os/mod.ts";
+import type { Fd, Owned, Reactor } from "../os/mod.ts";
 import type { MachineMemory } from "../memory/mod.ts";
 import type { Activation, VirtioPciControl } from "../pci/mod.ts";
 import {
@@ -63,7 +63,7 @@ export async function connectDevice(
   }
 }
 
-function newFrontend(fd: Fd, { name, kind }: DeviceParts, reactor: Reactor): Frontend {
+function newFrontend(fd: Owned<Fd>, { name, kind }: DeviceParts, reactor: Reactor): Frontend {
   return new Frontend(fd, reactor, {
     name,
     configSize: kind.configSize,

@@ -1,4 +1,4 @@
-import { type Fd, fileStat, openFile, OsError } from "../os/mod.ts";
+import { type Fd, fileStat, openFile, OsError, type Owned } from "../os/mod.ts";
 import { lockImage } from "./image_lock.ts";
 import { MachineError } from "./outcome.ts";
 import { holderOf, type ImageId } from "./runtime_dir.ts";
@@ -12,7 +12,7 @@ export interface DiskUse {
 
 /** An open, locked image. */
 export interface DiskImage {
-  readonly fd: Fd;
+  readonly fd: Owned<Fd>;
   readonly id: ImageId;
 }
 
@@ -23,7 +23,7 @@ export interface DiskImage {
  */
 export function openDisk({ path, readonly, cache }: DiskUse): DiskImage {
   using undo = new DisposableStack();
-  let fd: Fd;
+  let fd: Owned<Fd>;
   try {
     fd = undo.use(
       openFile(path, { write: !readonly, direct: cache === "none", nonBlocking: true }),

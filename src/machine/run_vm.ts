@@ -1,5 +1,5 @@
 import type { VmConfig } from "../config/mod.ts";
-import { type Fd, socketPair } from "../os/mod.ts";
+import { type Fd, type Owned, socketPair } from "../os/mod.ts";
 import { SpareThreads } from "../vcpu/mod.ts";
 import type { BootPlan } from "./boot_plan.ts";
 import { nowhere, openConsoleOutput } from "./console_output.ts";
@@ -121,8 +121,8 @@ interface Console {
 
 /** The two ends of a virtio console's byte stream; they outlive the guest's reboots. */
 class ConsoleSocket implements Disposable {
-  readonly host: Fd;
-  readonly guest: Fd;
+  readonly host: Owned<Fd>;
+  readonly guest: Owned<Fd>;
   constructor() {
     [this.host, this.guest] = socketPair();
   }

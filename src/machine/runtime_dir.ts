@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { type Fd, openFile, testLock, tryLock } from "../os/mod.ts";
+import { type Fd, openFile, type Owned, testLock, tryLock } from "../os/mod.ts";
 import { MachineError } from "./outcome.ts";
 
 /** An open image's identity: what stays the same whatever path leads to it. */
@@ -23,9 +23,9 @@ const LOCK = "lock";
  */
 export class RuntimeDir implements Disposable {
   readonly path: string;
-  readonly #lock: Fd;
+  readonly #lock: Owned<Fd>;
 
-  private constructor(path: string, lock: Fd) {
+  private constructor(path: string, lock: Owned<Fd>) {
     this.path = path;
     this.#lock = lock;
   }

@@ -1,4 +1,4 @@
-import { connectUnix, Fd, listenUnix, openFile, OsError, Reactor } from "../os/mod.ts";
+import { connectUnix, Fd, listenUnix, openFile, OsError, type Owned, Reactor } from "../os/mod.ts";
 import { type Child, Starter } from "../sandbox/mod.ts";
 import { openDisk } from "./disk_image.ts";
 import type { Log } from "./log.ts";
@@ -59,7 +59,7 @@ function openConnection(
   }
 }
 
-function inherited(fd: number): Fd {
+function inherited(fd: number): Owned<Fd> {
   try {
     return Fd.inherited(fd);
   } catch (error) {
@@ -77,7 +77,7 @@ function removeStaleSocket(path: string): void {
   }
 }
 
-function openLog(path: string): Fd {
+function openLog(path: string): Owned<Fd> {
   try {
     return openFile(path, { writeOnly: true, create: true, append: true });
   } catch (error) {

@@ -1,4 +1,4 @@
-import { type Fd, memfd, PAGE_SIZE, type Window } from "../os/mod.ts";
+import { type Fd, memfd, type Owned, PAGE_SIZE, type Window } from "../os/mod.ts";
 import { GuestMemory, type MemoryRegion } from "./guest_memory.ts";
 
 /** RAM below 4 GiB ends here at the latest: what follows is the PCI window and the interrupt controllers. */
@@ -10,7 +10,7 @@ export const HIGH_MEMORY_START = 0x1_0000_0000;
 /** A region with the memory behind it. */
 export interface OwnedRegion extends MemoryRegion {
   /** All of this memory and nothing else; its size is sealed. */
-  readonly fd: Fd;
+  readonly fd: Owned<Fd>;
 }
 
 /**

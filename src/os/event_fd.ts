@@ -1,11 +1,11 @@
 import { Errno } from "./errno.ts";
-import { Fd } from "./fd.ts";
+import { type Borrowed, closeOwned, Fd, type Owned } from "./fd.ts";
 import { library } from "./library.ts";
 import { check, OsError } from "./os_error.ts";
 
 /** A counter that another thread, process or the kernel raises, and that can be waited for. */
 export class EventFd implements Disposable {
-  private constructor(readonly fd: Fd) {}
+  private constructor(readonly fd: Owned<Fd> | Borrowed<Fd>) {}
 
   /** A new one, at zero, non-blocking. */
   static create(): EventFd {
@@ -13,14 +13,14 @@ export class EventFd implements Disposable {
   }
 
   /** One that a peer made: takes over the descriptor and makes it non-blocking. */
-  static adopt(fd: Fd): EventFd {
+  static adopt(fd: Owned<Fd>): EventFd {
     check(library().sp_set_nonblocking(fd.raw(), 1), "use", "an event");
     return new EventFd(fd.move());
   }
 
   /** One that another thread owns. */
   static borrow(fd: Fd): EventFd {
-    return new EventFd(fd);
+    return new EventFd(fd.borrow());
   }
 
   /** Adds one. A counter that is full stays full: the waiter wakes anyway. */
@@ -38,6 +38,6 @@ export class EventFd implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    this.fd[Symbol.dispose]();
+    closeOwned(this.fd);
   }
 }

@@ -45,7 +45,7 @@ Deno.test("what is borrowed is not closed", () => {
   using event = EventFd.create();
   const token = structuredClone(event.fd.share());
   {
-    using borrowed = Fd.borrow(token);
+    const borrowed = Fd.borrow(token);
     assert.equal(borrowed.raw(), event.fd.raw());
   }
   event.signal();
@@ -91,6 +91,63 @@ Deno.test("every descriptor that this room makes is closed on exec", async () =>
   for (const fd of [file, a, b, event.fd, copy]) {
     assert.equal(inherited.includes(fd.raw()), false, `${fd.raw()} was inherited`);
   }
+});
+
+Deno.test("a use after a move says so, and where it was moved when descriptors are tracked", () => {
+  trackDescriptors();
+  try {
+    const file = openFile("/dev/null");
+    using _moved = file.move();
+    assert.throws(() => file.dup(), (error: unknown) => {
+      assert(error instanceof OsError);
+      assert.equal(error.message, "Cannot use a moved descriptor: bad file descriptor");
+      assert(error.cause instanceof Error);
+      assert.match(error.cause.stack ?? "", /moved here[^]*fd_test\.ts/);
+      return true;
+    });
+  } finally {
+    trackDescriptors(false);
+  }
+});
+
+Deno.test("closing twice is an error, and closes nobody else's descriptor", () => {
+  const file = openFile("/dev/null");
+  const number = file.raw();
+  file.close();
+  using other = openFile("/dev/zero");
+  assert.equal(other.raw(), number, "the number is in use again");
+  assert.throws(() => file.close(), { code: "EBADF" });
+  file[Symbol.dispose]();
+  assert.equal(Deno.readLinkSync(`/proc/self/fd/${number}`), "/dev/zero");
+});
+
+Deno.test("a borrow is of no more use than its owner", () => {
+  const file = openFile("/dev/null");
+  const lent = file.borrow().borrow();
+  assert.equal(lent.raw(), file.raw());
+  using moved = file.move();
+  assert.throws(() => lent.raw(), { message: /a moved descriptor/ });
+  assert.equal(lent.closed, true);
+  assert.equal(moved.closed, false);
+});
+
+Deno.test("a look-alike is told from a descriptor", () => {
+  using file = openFile("/dev/null");
+  assert(Fd.is(file) && Fd.is(file.borrow()));
+  for (const fake of [3, null, undefined, {}, Object.create(file), Object.create(Fd.prototype)]) {
+    assert.equal(Fd.is(fake), false);
+  }
+});
+
+Deno.test("what is open at the exit is told with the stack of its creation", async () => {
+  const program = new URL("./testdata/leak.ts", import.meta.url).pathname;
+  const command = new Deno.Command(Deno.execPath(), { args: ["run", "-A", "--no-check", program] });
+  const { stderr, code } = await command.output();
+  const said = new TextDecoder().decode(stderr);
+  assert.equal(code, 0, said);
+  assert.match(said, /^1 descriptors leaked:/);
+  assert.match(said, /at forgetful .*leak\.ts/);
+  assert.doesNotMatch(said, /careful/);
 });
 
 Deno.test("errors say what, on what and why", () => {

@@ -1,4 +1,4 @@
-import { Fd } from "./fd.ts";
+import { Fd, type Owned } from "./fd.ts";
 import { cString, library, monitor } from "./library.ts";
 import { check, OsError } from "./os_error.ts";
 
@@ -23,7 +23,7 @@ export interface OpenFlags {
 }
 
 /** Opens a file, for reading unless the flags say more. Closed on exec. */
-export function openFile(path: string, flags: OpenFlags = {}): Fd {
+export function openFile(path: string, flags: OpenFlags = {}): Owned<Fd> {
   let bits = 0o400; // O_NOCTTY
   if (flags.writeOnly) bits |= 1;
   else if (flags.write) bits |= 2;

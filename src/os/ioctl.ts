@@ -1,4 +1,4 @@
-import { Fd } from "./fd.ts";
+import { Fd, type Owned } from "./fd.ts";
 import { monitor } from "./library.ts";
 import { check } from "./os_error.ts";
 
@@ -20,7 +20,7 @@ export function ioctlRaw(fd: Fd, request: number, argument: number): number {
 }
 
 /** A device request that answers with a new descriptor. */
-export function ioctlFd(fd: Fd, request: number, argument: number | Uint8Array = 0): Fd {
+export function ioctlFd(fd: Fd, request: number, argument: number | Uint8Array = 0): Owned<Fd> {
   const made = Fd.own(ioctl(fd, request, argument));
   monitor().sp_set_cloexec(made.raw());
   return made;

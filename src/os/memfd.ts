@@ -1,4 +1,4 @@
-import { Fd } from "./fd.ts";
+import { Fd, type Owned } from "./fd.ts";
 import { cString, library } from "./library.ts";
 import { check } from "./os_error.ts";
 
@@ -12,7 +12,7 @@ export const Seal = { Seal: 1, Shrink: 2, Grow: 4, Write: 8 } as const;
  * @param size in bytes
  * @param options `seal: false` leaves the size changeable; otherwise it is fixed for good
  */
-export function memfd(name: string, size: number, options: { seal?: boolean } = {}): Fd {
+export function memfd(name: string, size: number, options: { seal?: boolean } = {}): Owned<Fd> {
   const seal = options.seal === false ? 0 : 1;
   return Fd.own(check(library().sp_memfd(cString(name), size, seal), "allocate memory", name));
 }

@@ -1,5 +1,5 @@
 import { Errno } from "./errno.ts";
-import { Fd } from "./fd.ts";
+import { Fd, type Owned } from "./fd.ts";
 import { library } from "./library.ts";
 import { OsError } from "./os_error.ts";
 
@@ -13,7 +13,7 @@ export const MAX_DESCRIPTORS = 253;
 export interface Received {
   /** Bytes; 0 when the peer has closed, -EAGAIN when there is nothing yet, -ECONNRESET when it broke off. */
   readonly length: number;
-  readonly fds: Fd[];
+  readonly fds: Owned<Fd>[];
   /** A packet was longer than the buffer, or had more descriptors than expected (those are closed). */
   readonly truncated: boolean;
 }
@@ -69,7 +69,7 @@ export function receiveMessage(fd: Fd, buffer: Uint8Array, maxFds: number, flags
     );
     if (length === -Errno.EINTR) continue;
     expected(length, "receive a message");
-    const fds: Fd[] = [];
+    const fds: Owned<Fd>[] = [];
     if (length >= 0) { for (let i = 0; i < info[0]; i++) fds.push(Fd.own(incoming[i])); }
     return { length, fds, truncated: length >= 0 && info[1] !== 0 };
   }

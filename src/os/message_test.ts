@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import {
   acceptUnix,
+  type Borrowed,
+  closeOwned,
   connectUnix,
   Errno,
   EventFd,
@@ -8,6 +10,7 @@ import {
   listenUnix,
   memfd,
   MessageFlags,
+  type Owned,
   receiveMessage,
   sendMessage,
   setNonBlocking,
@@ -17,7 +20,7 @@ import {
 
 const openNumbers = () => [...Deno.readDirSync("/proc/self/fd")].length;
 const text = (s: string) => new TextEncoder().encode(s);
-const release = (fds: readonly Fd[]) => fds.forEach((fd) => fd[Symbol.dispose]());
+const release = (fds: readonly (Owned<Fd> | Borrowed<Fd>)[]) => fds.forEach(closeOwned);
 
 Deno.test("bytes and descriptors arrive; what arrives is the same open file", () => {
   const [a, b] = socketPair();

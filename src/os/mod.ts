@@ -2,7 +2,16 @@
 
 export { Errno, errorCode, errorText } from "./errno.ts";
 export { EventFd } from "./event_fd.ts";
-export { Fd, leakedDescriptors, type SharedFd, trackDescriptors } from "./fd.ts";
+export {
+  type Borrowed,
+  closeOwned,
+  Fd,
+  leakedDescriptors,
+  type Owned,
+  reportLeaksAtExit,
+  type SharedFd,
+  trackDescriptors,
+} from "./fd.ts";
 export {
   type FileStat,
   fileStat,

@@ -1,5 +1,5 @@
 import { Errno } from "./errno.ts";
-import { Fd } from "./fd.ts";
+import { Fd, type Owned } from "./fd.ts";
 import { cString, monitor } from "./library.ts";
 import { check } from "./os_error.ts";
 
@@ -32,6 +32,6 @@ export function reap(pid: number): ExitStatus | undefined {
 }
 
 /** A descriptor that becomes readable when a process that we spawned, and have not reaped, ends. */
-export function processDescriptor(pid: number): Fd {
+export function processDescriptor(pid: number): Owned<Fd> {
   return Fd.own(check(monitor().sp_pidfd(pid), "watch", `process ${pid}`));
 }

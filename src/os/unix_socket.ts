@@ -1,5 +1,5 @@
 import { Errno } from "./errno.ts";
-import { Fd } from "./fd.ts";
+import { Fd, type Owned } from "./fd.ts";
 import { cString, library, monitor } from "./library.ts";
 import { check } from "./os_error.ts";
 
@@ -7,24 +7,24 @@ import { check } from "./os_error.ts";
 export const SocketType = { Stream: 1, SeqPacket: 5 } as const;
 
 /** Two connected sockets. */
-export function socketPair(type: number = SocketType.Stream): [Fd, Fd] {
+export function socketPair(type: number = SocketType.Stream): [Owned<Fd>, Owned<Fd>] {
   const pair = new Int32Array(2);
   check(monitor().sp_socket_pair(type, pair), "create", "a socket pair");
   return [Fd.own(pair[0]), Fd.own(pair[1])];
 }
 
 /** A socket that listens at a path, which must not exist yet. */
-export function listenUnix(path: string, type: number = SocketType.Stream): Fd {
+export function listenUnix(path: string, type: number = SocketType.Stream): Owned<Fd> {
   return Fd.own(check(monitor().sp_listen(cString(path), type), "listen at", path));
 }
 
 /** A socket connected to whoever listens at a path. */
-export function connectUnix(path: string, type: number = SocketType.Stream): Fd {
+export function connectUnix(path: string, type: number = SocketType.Stream): Owned<Fd> {
   return Fd.own(check(monitor().sp_connect(cString(path), type), "connect to", path));
 }
 
 /** The next connection, or undefined when a non-blocking listener has none. */
-export function acceptUnix(fd: Fd): Fd | undefined {
+export function acceptUnix(fd: Fd): Owned<Fd> | undefined {
   const result = library().sp_accept(fd.raw());
   if (result === -Errno.EAGAIN || result === -Errno.EINTR || result === -103) return undefined;
   return Fd.own(check(result, "accept", "a connection"));

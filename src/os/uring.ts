@@ -1,5 +1,5 @@
 import { Errno, errorText } from "./errno.ts";
-import { Fd } from "./fd.ts";
+import { type Borrowed, Fd } from "./fd.ts";
 import type { IoVector } from "./io_vector.ts";
 import { library } from "./library.ts";
 import { check, OsError } from "./os_error.ts";
@@ -24,7 +24,7 @@ let used = 0;
  */
 export class Uring implements Disposable {
   /** Readable while there are completions; for a {@link Poller}. */
-  readonly fd: Fd;
+  readonly fd: Borrowed<Fd>;
   /** How many operations can wait for submission. */
   readonly entries: number;
   /** How many completions fit; never have more in flight. */
@@ -160,7 +160,7 @@ export class Uring implements Disposable {
   /** Closes the ring. Have nothing in flight: the kernel would still write to that memory. */
   [Symbol.dispose](): void {
     if (this.fd.closed) return;
-    this.fd[Symbol.dispose]();
+    this.fd.end();
     check(library().sp_uring_destroy(this.#id), "close", "io_uring");
     used &= ~(1 << this.#id);
     this.#window.free(this.#area, AREA);

@@ -21,6 +21,7 @@ export class FakeVm implements InterruptController {
   }
 
   irqfd(event: Fd, gsi: number, assign: boolean): void {
+    // deno-lint-ignore spectrum/no-raw-descriptor -- KVM is told of descriptors by number, inside a structure
     this.#attach(this.irqfds, event.share().sharedDescriptor, { gsi, fd: event }, assign);
   }
 

@@ -3,6 +3,7 @@ import {
   type ExitStatus,
   type Fd,
   MessageFlags,
+  type Owned,
   payload,
   processDescriptor,
   type Reactor,
@@ -67,15 +68,15 @@ export class Child {
 export class Starter implements Disposable {
   /** The starter's own process id. */
   readonly pid: number;
-  readonly #socket: Fd;
-  readonly #process: Fd;
+  readonly #socket: Owned<Fd>;
+  readonly #process: Owned<Fd>;
   readonly #buffer = new Uint8Array(AnswerPacket.size);
   readonly #pending = new Map<number, Pending>();
   readonly #running = new Map<number, PromiseWithResolvers<ExitStatus>>();
   readonly #gone = Promise.withResolvers<void>();
   #lastId = 0;
 
-  private constructor(pid: number, socket: Fd, reactor: Reactor) {
+  private constructor(pid: number, socket: Owned<Fd>, reactor: Reactor) {
     this.pid = pid;
     this.#socket = socket;
     this.#process = processDescriptor(pid);

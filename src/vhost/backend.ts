@@ -1,4 +1,12 @@
-import { Events, type Fd, memfd, type Poller, sendMessage, type Window } from "../os/mod.ts";
+import {
+  Events,
+  type Fd,
+  memfd,
+  type Owned,
+  type Poller,
+  sendMessage,
+  type Window,
+} from "../os/mod.ts";
 import { Feature, MAX_QUEUE_SIZE, type VirtioDevice } from "../virtio/mod.ts";
 import { type BackendAnswer, BackendConnection, broke } from "./backend_connection.ts";
 import type { AnnouncedRegion } from "./backend_memory.ts";
@@ -37,7 +45,7 @@ export interface BackendHost {
   /** One line for people. */
   readonly log: (text: string) => void;
   /** The transport's memory that can be shared with a frontend; a memfd when left out. */
-  readonly allocateShared?: (name: string, size: number) => Fd;
+  readonly allocateShared?: (name: string, size: number) => Owned<Fd>;
 }
 
 /** Kicks are edge-triggered: so nobody needs to read the counter. */
@@ -63,10 +71,10 @@ export class Backend implements Disposable {
   readonly #protocolFeatures: bigint;
   readonly #handlers: ReadonlyMap<number, (message: IncomingMessage) => BackendAnswer | void>;
   #protocol = 0n;
-  #requests: Fd | undefined;
+  #requests: Owned<Fd> | undefined;
 
   /** @param fd a connected socket; moves in here */
-  constructor(fd: Fd, device: VirtioDevice, host: BackendHost) {
+  constructor(fd: Owned<Fd>, device: VirtioDevice, host: BackendHost) {
     this.#device = device;
     this.#host = host;
     this.#queues = new BackendQueues(device, host);
@@ -331,7 +339,9 @@ export class Backend implements Disposable {
     return { vring: this.#vring(request, index), num };
   }
 
-  #vringFd({ request, payload, fds }: IncomingMessage): { vring: Vring; fd: Fd | undefined } {
+  #vringFd(
+    { request, payload, fds }: IncomingMessage,
+  ): { vring: Vring; fd: Owned<Fd> | undefined } {
     const { value } = U64.decode(payload);
     const vring = this.#vring(request, Number(value & BigInt(VringFd.IndexMask)));
     const none = (value & BigInt(VringFd.NoFd)) !== 0n;

@@ -1,4 +1,4 @@
-import { Errno, type Fd, OsError, sendMessage, setNonBlocking } from "../os/mod.ts";
+import { Errno, type Fd, OsError, type Owned, sendMessage, setNonBlocking } from "../os/mod.ts";
 import { messageShapes } from "./backend_messages.ts";
 import { BackendRefusal } from "./backend_refusal.ts";
 import { messageBytes } from "./message_bytes.ts";
@@ -10,7 +10,7 @@ import { ProtocolError, type Violation } from "./protocol_error.ts";
 /** The answer to a message that has one of its own. The descriptors are closed when it is sent. */
 export interface BackendAnswer {
   readonly payload: Uint8Array;
-  readonly fds?: readonly Fd[];
+  readonly fds?: readonly Owned<Fd>[];
 }
 
 /** What the backend does with messages of the right shape. */
@@ -30,12 +30,12 @@ const MESSAGES_PER_TURN = 32;
 /** The backend's end of a vhost-user connection: checks shapes, answers, acknowledges. */
 export class BackendConnection implements Disposable {
   readonly #reader: MessageReader;
-  readonly #fd: Fd;
+  readonly #fd: Owned<Fd>;
   #isBroken = false;
 
   /** @param fd moves in here */
   constructor(
-    fd: Fd,
+    fd: Owned<Fd>,
     private readonly handler: BackendHandler,
     private readonly log: (text: string) => void,
   ) {
@@ -104,7 +104,7 @@ export class BackendConnection implements Disposable {
     if (wantsReply) this.#send(request, U64.encode({ value: failed ? 1n : 0n }));
   }
 
-  #send(request: number, payload: Uint8Array, fds: readonly Fd[] = []): void {
+  #send(request: number, payload: Uint8Array, fds: readonly Owned<Fd>[] = []): void {
     const bytes = messageBytes(request, HeaderFlags.Reply, payload);
     const sent = sendMessage(this.#fd, bytes, fds);
     for (const fd of fds) fd[Symbol.dispose]();

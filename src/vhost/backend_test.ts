@@ -7,6 +7,7 @@ import {
   leakedDescriptors,
   memfd,
   openFile,
+  type Owned,
   Poller,
   socketPair,
   trackDescriptors,
@@ -316,7 +317,7 @@ Deno.test("in-flight notes: a successor does again what was not completed", () =
 });
 
 /** What was in guest memory when a backend died. */
-function memfdCopyOf(scene: Scene): Fd {
+function memfdCopyOf(scene: Scene): Owned<Fd> {
   const fd = memfd("copy", MEMORY);
   const offset = window.allocate(MEMORY);
   window.mapFd(offset, MEMORY, fd, 0);

@@ -4,6 +4,7 @@ import {
   Events,
   type Fd,
   OsError,
+  type Owned,
   Poller,
   pollOne,
   type Window,
@@ -33,7 +34,7 @@ export class DeviceLoop implements Disposable {
   }
 
   /** Serves one frontend until it hangs up, or breaks the protocol: then the answer is false. */
-  serve(connection: Fd): boolean {
+  serve(connection: Owned<Fd>): boolean {
     const host = { ...this.#host, log: limited(this.#host.log) };
     using backend = new Backend(connection, this.device, host);
     const poller = this.#poller;

@@ -1,4 +1,4 @@
-import type { Fd, Reactor } from "../os/mod.ts";
+import type { Fd, Owned, Reactor } from "../os/mod.ts";
 import { BackendRefused } from "./backend_errors.ts";
 import { FrontendConnection, type Reply, type ReplyShape } from "./frontend_connection.ts";
 import { FrontendRequests } from "./frontend_requests.ts";
@@ -64,7 +64,7 @@ export class Frontend implements Disposable {
   #configRead: "idle" | "reading" | "again" = "idle";
 
   /** @param fd a connected stream socket; moves in here */
-  constructor(fd: Fd, reactor: Reactor, options: FrontendOptions) {
+  constructor(fd: Owned<Fd>, reactor: Reactor, options: FrontendOptions) {
     const { name, replyTimeoutMs = DEFAULT_TIMEOUT_MS, configSize = 0, queueCount = 1 } = options;
     const { startTimeoutMs = replyTimeoutMs } = options;
     if (configSize > MAX_CONFIG_SIZE) throw new RangeError(`A config space of ${configSize} bytes`);

@@ -1,4 +1,12 @@
-import { Errno, Events, type Fd, type Reactor, sendMessage, setNonBlocking } from "../os/mod.ts";
+import {
+  Errno,
+  Events,
+  type Fd,
+  type Owned,
+  type Reactor,
+  sendMessage,
+  setNonBlocking,
+} from "../os/mod.ts";
 import { BackendAway, BackendDisconnected } from "./backend_errors.ts";
 import { messageBytes } from "./message_bytes.ts";
 import { type IncomingHeader, type IncomingMessage, MessageReader } from "./message_reader.ts";
@@ -31,7 +39,7 @@ interface Unsent {
   readonly bytes: Uint8Array;
   at: number;
   /** Our own duplicates, until the first byte is out. */
-  fds: Fd[];
+  fds: Owned<Fd>[];
 }
 
 export interface FrontendConnectionOptions {
@@ -50,7 +58,7 @@ export interface FrontendConnectionOptions {
  * same error ({@link ProtocolError}, {@link BackendDisconnected}, {@link BackendAway}).
  */
 export class FrontendConnection implements Disposable {
-  readonly #fd: Fd;
+  readonly #fd: Owned<Fd>;
   readonly #reader: MessageReader;
   readonly #unwatch: () => void;
   readonly #unsent: Unsent[] = [];
@@ -62,7 +70,7 @@ export class FrontendConnection implements Disposable {
 
   /** @param fd moves in here */
   constructor(
-    fd: Fd,
+    fd: Owned<Fd>,
     private readonly reactor: Reactor,
     private readonly options: FrontendConnectionOptions,
   ) {
@@ -122,7 +130,7 @@ export class FrontendConnection implements Disposable {
   ): Promise<Reply> {
     if (this.#error !== undefined) return Promise.reject(this.#error);
     return new Promise((resolve, reject) => {
-      const duplicates: Fd[] = [];
+      const duplicates: Owned<Fd>[] = [];
       try {
         // The message may have to wait, and the caller may close its descriptors meanwhile.
         for (const fd of fds) duplicates.push(fd.dup());
@@ -266,7 +274,7 @@ export class FrontendConnection implements Disposable {
 
 const noReply: Reply = { payload: new Uint8Array(0), fds: [] };
 
-function closeAll(fds: Fd[]): void {
+function closeAll(fds: Owned<Fd>[]): void {
   for (const fd of fds) fd[Symbol.dispose]();
   fds.length = 0;
 }

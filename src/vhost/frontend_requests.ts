@@ -1,6 +1,7 @@
 import {
   Errno,
   type Fd,
+  type Owned,
   type Reactor,
   sendMessage,
   setNonBlocking,
@@ -32,11 +33,11 @@ export interface FrontendRequestsOptions {
  * No request is answered late: a backend that waits for us can still be asked by us.
  */
 export class FrontendRequests implements Disposable {
-  readonly #own: Fd;
+  readonly #own: Owned<Fd>;
   readonly #reader: MessageReader;
   readonly #unwatch: () => void;
   /** The backend's end, to be handed over with SetBackendReqFd and then disposed. */
-  readonly peer: Fd;
+  readonly peer: Owned<Fd>;
   #closed = false;
 
   constructor(reactor: Reactor, private readonly options: FrontendRequestsOptions) {

@@ -1,4 +1,4 @@
-import type { Fd } from "../os/mod.ts";
+import type { Fd, Owned } from "../os/mod.ts";
 
 /**
  * Memory in which a backend notes what it is working on ("Inflight I/O tracking"), so that its
@@ -7,7 +7,7 @@ import type { Fd } from "../os/mod.ts";
  */
 export class InflightRegion implements Disposable {
   constructor(
-    readonly fd: Fd,
+    readonly fd: Owned<Fd>,
     /** Bytes of it. */
     readonly mmapSize: number,
     /** Where it starts in the descriptor's memory. */

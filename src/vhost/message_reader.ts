@@ -1,4 +1,4 @@
-import { Errno, type Fd, receiveMessage } from "../os/mod.ts";
+import { Errno, type Fd, type Owned, receiveMessage } from "../os/mod.ts";
 import { Header } from "./payloads.ts";
 import { HeaderFlags, MAX_MESSAGE_FDS, MAX_PAYLOAD_SIZE } from "./protocol.ts";
 import type { ProtocolError, Violation } from "./protocol_error.ts";
@@ -16,7 +16,7 @@ export interface IncomingHeader {
 export interface IncomingMessage extends IncomingHeader {
   /** A copy of its own. */
   readonly payload: Uint8Array<ArrayBuffer>;
-  readonly fds: Fd[];
+  readonly fds: Owned<Fd>[];
 }
 
 /** What reading can come to, besides a message. */
@@ -31,7 +31,7 @@ export class MessageReader implements Disposable {
   readonly #view = new DataView(this.#buffer.buffer);
   #filled = 0;
   #needed: number = Header.size;
-  #fds: Fd[] = [];
+  #fds: Owned<Fd>[] = [];
 
   /**
    * @param fd stays the caller's

@@ -1,6 +1,6 @@
 /** For tests: a frontend that says what it is told to, byte by byte. */
 
-import { type Fd, receiveMessage, sendMessage, setNonBlocking } from "../os/mod.ts";
+import { type Fd, type Owned, receiveMessage, sendMessage, setNonBlocking } from "../os/mod.ts";
 import { messageBytes } from "./message_bytes.ts";
 import { Header, U64 } from "./payloads.ts";
 import { HeaderFlags } from "./protocol.ts";
@@ -10,12 +10,12 @@ export interface RawReply {
   readonly request: number;
   readonly flags: number;
   readonly payload: Uint8Array;
-  readonly fds: Fd[];
+  readonly fds: Owned<Fd>[];
 }
 
 /** One end of a socket pair, and who answers at the other: a backend in the same thread. */
 export class RawFrontend implements Disposable {
-  constructor(readonly fd: Fd, private readonly turn: () => boolean) {
+  constructor(readonly fd: Owned<Fd>, private readonly turn: () => boolean) {
     setNonBlocking(fd, true);
   }
 

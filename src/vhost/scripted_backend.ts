@@ -1,6 +1,7 @@
 import {
   Errno,
   type Fd,
+  type Owned,
   type Reactor,
   receiveMessage,
   sendMessage,
@@ -13,11 +14,11 @@ export interface Heard {
   readonly flags: number;
   readonly payload: Uint8Array;
   /** Owned by the backend until it is disposed. */
-  readonly fds: Fd[];
+  readonly fds: Owned<Fd>[];
 }
 
 /** What it says to a message: raw bytes, with descriptors if need be; undefined is the right answer, [] silence. */
-export type Line = { bytes: Uint8Array; fds?: Fd[] } | "hang up";
+export type Line = { bytes: Uint8Array; fds?: Owned<Fd>[] } | "hang up";
 export type Script = (heard: Heard, backend: ScriptedBackend) => Line[] | undefined;
 
 /** Settings of a well-behaved scripted backend. */
@@ -29,7 +30,7 @@ export interface ScriptedOptions {
   readonly config?: Uint8Array;
   /** Where each queue stands. */
   readonly base?: number;
-  readonly makeInflight?: () => Fd;
+  readonly makeInflight?: () => Owned<Fd>;
 }
 
 /**
@@ -39,13 +40,13 @@ export interface ScriptedOptions {
 export class ScriptedBackend implements Disposable {
   readonly heard: Heard[] = [];
   /** The socket that came with SetBackendReqFd. */
-  requestSocket: Fd | undefined;
-  readonly #fd: Fd;
+  requestSocket: Owned<Fd> | undefined;
+  readonly #fd: Owned<Fd>;
   #unwatch: () => void;
   #closed = false;
 
   constructor(
-    fd: Fd,
+    fd: Owned<Fd>,
     reactor: Reactor,
     private readonly options: ScriptedOptions = {},
     private readonly script: Script = () => undefined,
@@ -89,7 +90,7 @@ export class ScriptedBackend implements Disposable {
     }
   }
 
-  #take(size: number): { bytes: Uint8Array<ArrayBuffer>; fds: Fd[] } | undefined {
+  #take(size: number): { bytes: Uint8Array<ArrayBuffer>; fds: Owned<Fd>[] } | undefined {
     const bytes = new Uint8Array(size);
     const { length, fds } = receiveMessage(this.#fd, bytes, 8);
     if (length === -Errno.EAGAIN) return undefined;

@@ -1,4 +1,4 @@
-import { EventFd, type Fd } from "../os/mod.ts";
+import { EventFd, type Fd, type Owned } from "../os/mod.ts";
 import type { Virtqueue } from "../virtio/mod.ts";
 
 /** Ring addresses as the frontend gives them: its own user addresses. */
@@ -32,11 +32,11 @@ export class Vring implements Disposable {
     return this.enabled && this.size > 0 && this.addresses !== undefined && this.kick !== undefined;
   }
 
-  set call(fd: Fd | undefined) {
+  set call(fd: Owned<Fd> | undefined) {
     this.#call = replaced(this.#call, fd);
   }
 
-  set err(fd: Fd | undefined) {
+  set err(fd: Owned<Fd> | undefined) {
     this.#err = replaced(this.#err, fd);
   }
 
@@ -50,7 +50,7 @@ export class Vring implements Disposable {
     this.#err = this.#signal(this.#err);
   }
 
-  setKick(fd: Fd | undefined): EventFd | undefined {
+  setKick(fd: Owned<Fd> | undefined): EventFd | undefined {
     this.kick = replaced(this.kick, fd);
     return this.kick;
   }
@@ -81,7 +81,7 @@ export class Vring implements Disposable {
   }
 }
 
-function replaced(old: EventFd | undefined, fd: Fd | undefined): EventFd | undefined {
+function replaced(old: EventFd | undefined, fd: Owned<Fd> | undefined): EventFd | undefined {
   old?.[Symbol.dispose]();
   return fd === undefined ? undefined : EventFd.adopt(fd);
 }

@@ -14,6 +14,9 @@ const makers = new Set([
   "processDescriptor",
 ]);
 
+/** Functions that return an array of such things. */
+const pairMakers = new Set(["socketPair"]);
+
 /** Methods that do so, whatever they are called on. */
 const makingMethods = new Set(["createVcpu", "createVm", "dup"]);
 
@@ -31,21 +34,38 @@ export const usingOwners: Deno.lint.Rule = {
         if (node.kind !== "const" && node.kind !== "let") return;
         if (node.parent.type === "ExportNamedDeclaration") return;
         for (const { id, init } of node.declarations) {
-          if (id.type !== "Identifier" || !makesOwner(init)) continue;
           const block = context.sourceCode.getAncestors(node).at(-1);
           // What a module declares lives as long as the program.
           if (block === undefined || block.type === "Program") continue;
-          if (mayBePassedOn(block, id.name, id)) continue;
-          context.report({
-            node: id,
-            message: `Nothing disposes of ${id.name}.`,
-            hint: `Bind it by \`using\`.`,
-          });
+          for (const name of owned(id, init)) {
+            if (mayBePassedOn(block, name.name, name)) continue;
+            context.report({
+              node: name,
+              message: `Nothing disposes of ${name.name}.`,
+              hint: `Bind it by \`using\`.`,
+            });
+          }
         }
+      },
+      ExpressionStatement(node) {
+        if (!makesOwner(node.expression)) return;
+        context.report({
+          node,
+          message: "What this returns is owned by nobody: it is never closed.",
+          hint: "Bind it by `using`, or hand it on.",
+        });
       },
     };
   },
 };
+
+/** The names that a declaration binds to new owners. */
+function owned(id: Deno.lint.Node, init: Deno.lint.Expression | null): Deno.lint.Identifier[] {
+  if (id.type === "Identifier") return makesOwner(init) ? [id] : [];
+  if (id.type !== "ArrayPattern" || init?.type !== "CallExpression") return [];
+  if (init.callee.type !== "Identifier" || !pairMakers.has(init.callee.name)) return [];
+  return id.elements.filter((element) => element?.type === "Identifier");
+}
 
 function makesOwner(node: Deno.lint.Expression | null): boolean {
   if (node?.type === "AwaitExpression") return makesOwner(node.argument);

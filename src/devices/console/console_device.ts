@@ -3,6 +3,7 @@ import {
   Events,
   type Fd,
   IoVector,
+  type Owned,
   pollOne,
   readv,
   type Window,
@@ -35,7 +36,7 @@ export class ConsoleDevice implements VirtioDevice {
   readonly queueCount = 2;
   readonly config = ConsoleConfig.encode({ maxPorts: 1 });
   readonly sources: readonly DeviceSource[];
-  readonly #input: Fd | undefined;
+  readonly #input: Owned<Fd> | undefined;
   readonly #output: Fd;
   readonly #vector: IoVector;
   readonly #receive = new DescriptorChain(SEGMENTS);
@@ -45,7 +46,7 @@ export class ConsoleDevice implements VirtioDevice {
   #sent = 0;
 
   /** @param input undefined when nothing is ever typed */
-  constructor(window: Window, input: Fd | undefined, output: Fd) {
+  constructor(window: Window, input: Owned<Fd> | undefined, output: Fd) {
     this.#vector = new IoVector(window, SEGMENTS);
     this.#input = input;
     this.#output = output;
