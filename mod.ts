@@ -25,7 +25,15 @@ export {
 export { BlkDevice, ConsoleDevice, Disk, RngDevice } from "./src/devices/mod.ts";
 export { DeviceLoop, Frontend } from "./src/vhost/mod.ts";
 export { DescriptorChain, DeviceId, type VirtioDevice, Virtqueue } from "./src/virtio/mod.ts";
-export { type Borrowed, Fd, listenUnix, OsError, type Owned, useLibrary, Window } from "./src/os/mod.ts";
+export {
+  type Borrowed,
+  Fd,
+  listenUnix,
+  OsError,
+  type Owned,
+  useLibrary,
+  Window,
+} from "./src/os/mod.ts";
 export { lockDown } from "./src/sandbox/mod.ts";
 export { HostError, probeKvm } from "./src/kvm/mod.ts";
 export { KernelError } from "./src/boot/mod.ts";
