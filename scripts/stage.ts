@@ -14,7 +14,7 @@ export interface StageProcess {
 /** A place where KVM is real: this machine, or the lab. What a {@linkcode LabSession} can, a machine with KVM can, too. */
 export interface Stage extends AsyncDisposable {
   spawn(command: LabCommand): Promise<StageProcess>;
-  run(command: LabCommand & { stdin?: Uint8Array | string; timeout?: number }): Promise<LabResult>;
+  run(command: LabCommand & { stdin?: Uint8Array | string }): Promise<LabResult>;
 }
 
 /** Opens this machine where its KVM is real, else the lab, saying why. */
@@ -28,7 +28,7 @@ export async function openStage(options: LabOptions = {}): Promise<Stage> {
 
 class ThisMachine implements Stage {
   spawn(
-    { command: [program, ...args], cwd = TREE, env, onOutput }: LabCommand,
+    { command: [program, ...args], cwd = TREE, env, timeout, onOutput }: LabCommand,
   ): Promise<StageProcess> {
     const child = new Deno.Command(program, {
       ...{ args, cwd, env },
@@ -39,8 +39,16 @@ class ThisMachine implements Stage {
       for await (const bytes of from) onOutput?.(bytes, stream);
     };
     const output = Promise.all([read(child.stdout, "stdout"), read(child.stderr, "stderr")]);
+    let late = false;
+    const timer = timeout === undefined ? undefined : setTimeout(() => {
+      late = true;
+      child.kill("SIGKILL");
+    }, timeout * 1000);
     return Promise.resolve({
-      status: output.then(() => child.status).then(({ code }) => code),
+      status: output.then(() => child.status).then(({ code }) => {
+        clearTimeout(timer);
+        return late ? 124 : code;
+      }),
       write: async (data) =>
         await input.write(typeof data === "string" ? new TextEncoder().encode(data) : data),
       closeInput: async () => await input.close(),
@@ -54,7 +62,7 @@ class ThisMachine implements Stage {
   }
 
   async run(
-    { stdin, timeout, ...command }: LabCommand & { stdin?: Uint8Array | string; timeout?: number },
+    { stdin, ...command }: LabCommand & { stdin?: Uint8Array | string },
   ): Promise<LabResult> {
     const decoders = { stdout: new TextDecoder(), stderr: new TextDecoder() };
     const text = { stdout: "", stderr: "" };
@@ -67,14 +75,7 @@ class ThisMachine implements Stage {
     });
     if (stdin !== undefined) await process.write(stdin);
     await process.closeInput();
-    let late = false;
-    const timer = timeout === undefined ? undefined : setTimeout(() => {
-      late = true;
-      process.signal(9);
-    }, timeout * 1000);
-    const status = await process.status;
-    clearTimeout(timer);
-    return { status: late ? 124 : status, ...text };
+    return { status: await process.status, ...text };
   }
 
   [Symbol.asyncDispose](): Promise<void> {

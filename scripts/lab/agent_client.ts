@@ -22,6 +22,13 @@ export class LabProcess {
     this.#send = send;
   }
 
+  /** The same command with another view of its status. */
+  withStatus(status: Promise<number>): LabProcess {
+    // Whoever started it may come to it late.
+    status.catch(() => {});
+    return new LabProcess(status, this.#send);
+  }
+
   /** Writes to its standard input. */
   async write(data: Uint8Array | string): Promise<void> {
     const bytes = typeof data === "string" ? new TextEncoder().encode(data) : data;

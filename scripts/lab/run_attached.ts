@@ -18,11 +18,8 @@ export async function runAttached(options: LabArguments): Promise<number> {
       Deno.exit(status);
     });
   }
-  const status = await attached(
-    session,
-    { command: options.command, user: options.user },
-    options.timeout,
-  );
+  const { command, user, timeout } = options;
+  const status = await attached(session, { command, user, timeout });
   if (options.out !== undefined) await session.copyOut("/out", options.out);
   if (options.keep && hasTerminal()) {
     console.error(`lab: status ${status}. This shell is in the same lab host; leave it to end.`);
@@ -31,18 +28,9 @@ export async function runAttached(options: LabArguments): Promise<number> {
   return status;
 }
 
-async function attached(
-  session: LabSession,
-  command: LabCommand,
-  timeout?: number,
-): Promise<number> {
+async function attached(session: LabSession, command: LabCommand): Promise<number> {
   const terminal = hasTerminal() ? terminalSize() : undefined;
   const process = await session.spawn({ ...command, terminal, onOutput: toOurs });
-  let late = false;
-  const timer = timeout === undefined ? undefined : setTimeout(() => {
-    late = true;
-    process.signal(9);
-  }, timeout * 1000);
   const onResize = () => void process.resize(terminalSize());
   if (terminal !== undefined) {
     Deno.stdin.setRaw(true);
@@ -50,10 +38,8 @@ async function attached(
   }
   const input = forwardInput(process);
   try {
-    const status = await process.status;
-    return late ? 124 : status;
+    return await process.status;
   } finally {
-    clearTimeout(timer);
     input.abort();
     if (terminal !== undefined) {
       Deno.stdin.setRaw(false);

@@ -8,6 +8,7 @@ import { labInitrd } from "./images/lab_initrd.ts";
 import { labKernel } from "./images/lab_kernel.ts";
 import { distImage, extraImage, kernelsImage, npmImage, treeImage } from "./images/work_images.ts";
 import { labDied, LabDiedError } from "./lab_died_error.ts";
+import { limited } from "./limit.ts";
 import { type Hardware, startQemu } from "./qemu.ts";
 
 /** How to boot a lab host. */
@@ -36,6 +37,8 @@ export interface LabCommand {
   readonly terminal?: { readonly rows: number; readonly columns: number };
   /** Runs it as an ordinary user who is in the group kvm. */
   readonly user?: boolean;
+  /** In seconds, after which it is killed and its status is 124. */
+  readonly timeout?: number;
   readonly onOutput?: OnOutput;
 }
 
@@ -120,24 +123,31 @@ export class LabSession implements AsyncDisposable {
 
   /** Starts a command; its input stays open. */
   async spawn(command: LabCommand): Promise<LabProcess> {
-    return await this.#agent.spawn({
+    const process = await this.#agent.spawn({
       command: command.command,
       cwd: command.cwd ?? TREE,
       env: { ...environment(this.#cache, command.user === true), ...command.env },
       terminal: command.terminal,
       user: command.user === true,
     }, command.onOutput ?? (() => {}));
+    const { timeout } = command;
+    return timeout === undefined ? process : process.withStatus(
+      limited(process.status, (number) => process.signal(number), timeout, {
+        sh: async (script) => (await this.run({ command: ["sh", "-c", script] })).stdout,
+        console: () => this.#console,
+        kill: () => this.kill(),
+      }),
+    );
   }
 
   /**
    * Runs a command to its end.
    *
    * @param command.stdin what it reads; nothing by default
-   * @param command.timeout in seconds, after which it is killed and its status is 124
    * @throws {LabDiedError} when the lab host dies
    */
   async run(
-    command: LabCommand & { stdin?: Uint8Array | string; timeout?: number },
+    command: LabCommand & { stdin?: Uint8Array | string },
   ): Promise<LabResult> {
     const decoders = { stdout: new TextDecoder(), stderr: new TextDecoder() };
     const text = { stdout: "", stderr: "" };
@@ -150,17 +160,7 @@ export class LabSession implements AsyncDisposable {
     });
     if (command.stdin !== undefined) await process.write(command.stdin);
     await process.closeInput();
-    let late = false;
-    const timer = command.timeout === undefined ? undefined : setTimeout(() => {
-      late = true;
-      process.signal(9);
-    }, command.timeout * 1000);
-    try {
-      const status = await process.status;
-      return { status: late ? 124 : status, ...text };
-    } finally {
-      clearTimeout(timer);
-    }
+    return { status: await process.status, ...text };
   }
 
   /** Writes a file in the lab host. */

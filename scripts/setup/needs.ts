@@ -106,4 +106,10 @@ export const needs: readonly Need[] = [
     why: "builds a kernel",
     files: ["/usr/include/gelf.h"],
   },
+  {
+    package: "mmdebstrap",
+    purposes: ["test"],
+    why: "makes a root file system with systemd",
+    programs: ["mmdebstrap"],
+  },
 ];

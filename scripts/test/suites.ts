@@ -40,5 +40,8 @@ export const kinds: Readonly<Record<string, Kind>> = {
   },
   unit: { purposes: [], suites: [testing("unit", ["src", "scripts"], 20)] },
   interop: { purposes: ["test"], suites: [testing("interop", ["tests/interop"], 30)] },
-  lab: { purposes: ["guest", "lab", "test"], suites: [testing("lab", ["tests/lab"], 90)] },
+  lab: {
+    purposes: ["guest", "lab", "test"],
+    suites: [testing("lab", ["tests/lab"], 50)],
+  },
 };

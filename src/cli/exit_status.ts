@@ -4,8 +4,20 @@ import { KernelBuildError, KernelFetchError } from "../guest/mod.ts";
 import { HostError } from "../kvm/mod.ts";
 import { MachineError } from "../machine/mod.ts";
 
-/** Exit status of `spectrum`, by class of failure; see docs/cli.md. */
-export const ExitStatus = { Ok: 0, Usage: 1, Host: 2, Guest: 3, Internal: 4 } as const;
+/** Exit status of `spectrum`, by class of failure; 130 is what shells give for Ctrl-C. */
+export const ExitStatus = {
+  Ok: 0,
+  Usage: 1,
+  Host: 2,
+  Guest: 3,
+  Internal: 4,
+  Interrupted: 130,
+} as const;
+
+/** The user ended a command that can be repeated. */
+export class Interrupted extends Error {
+  override readonly name = "Interrupted";
+}
 
 const HOST_ERRORS = [HostError, KernelBuildError, KernelFetchError];
 const BY_FAULT = {
@@ -18,6 +30,7 @@ const BY_FAULT = {
 export function exitStatusOf(error: unknown): number {
   if (error instanceof ConfigError || error instanceof KernelError) return ExitStatus.Usage;
   if (HOST_ERRORS.some((kind) => error instanceof kind)) return ExitStatus.Host;
+  if (error instanceof Interrupted) return ExitStatus.Interrupted;
   if (error instanceof MachineError) return BY_FAULT[error.fault];
   return ExitStatus.Internal;
 }

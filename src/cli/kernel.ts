@@ -9,6 +9,7 @@ import {
   profiles,
   showProgress,
 } from "../guest/mod.ts";
+import { Interrupted } from "./exit_status.ts";
 
 /** `spectrum kernel …`: kernels for guests, kept in the cache folder. */
 export function addKernelCommand(program: Command): void {
@@ -45,7 +46,7 @@ Example:
     .action(async ({ profile, newer }: { profile: Profile; newer?: boolean }) => {
       const abort = new AbortController();
       const interrupt = () =>
-        abort.abort(new Error("Interrupted; the next call goes on from here."));
+        abort.abort(new Interrupted("Interrupted; the next call goes on from here."));
       Deno.addSignalListener("SIGINT", interrupt);
       const { version, vmlinux } = await buildKernel({
         ...{ profile, newer, cacheDir: cacheDir() },

@@ -6,7 +6,8 @@ type Case = readonly [what: string, flags: readonly string[], status: number, me
 
 /** Every kind of bad input has its own clear error and exit status. */
 export async function badInputTests(t: Deno.TestContext, bench: Bench): Promise<void> {
-  const { kernel, initrd } = bench.guest;
+  // A bzImage: there is more to be wrong with it.
+  const { kernel, initrd } = bench.debian;
   await bench.sh(`
     head -c 100000 ${kernel} >/scratch/short.bin
     printf 'name = "x"\\nkernel = "debian"\\nmemroy = "1G"\\n' >/scratch/typo.toml
@@ -51,7 +52,7 @@ export async function badInputTests(t: Deno.TestContext, bench: Bench): Promise<
     ["no kernel named", [], 1, /kernel: this key is required/],
   ];
   for (const [what, flags, expected, message] of cases) {
-    await t.step(what, async () => {
+    await bench.step(t, what, async () => {
       const { status, stderr } = await bench.stage.run({
         command: [...fromSource, "run", ...flags],
         timeout: 100,
@@ -61,7 +62,7 @@ export async function badInputTests(t: Deno.TestContext, bench: Bench): Promise<
     });
   }
 
-  await t.step("an ordinary user in the group kvm boots a VM", async () => {
+  await bench.step(t, "an ordinary user in the group kvm boots a VM", async () => {
     const { status, stdout, stderr } = await bench.boot("echo hello from $(uname -s)", [], {
       user: true,
     });
@@ -69,7 +70,7 @@ export async function badInputTests(t: Deno.TestContext, bench: Bench): Promise<
     assert.match(stdout, /hello from Linux/);
   });
 
-  await t.step("without permission on /dev/kvm, and without it", async () => {
+  await bench.step(t, "without permission on /dev/kvm, and without it", async () => {
     await bench.sh("chmod 600 /dev/kvm");
     const denied = await bench.boot("true", [], { user: true });
     await bench.sh("chmod 660 /dev/kvm; mv /dev/kvm /dev/kvm.away");

@@ -39,17 +39,17 @@ export async function diskTests(t: Deno.TestContext, bench: Bench): Promise<void
     assert.equal(guest, host.stdout.slice(0, 64));
   };
 
-  await t.step("fio verifies an ext4 with four queues through the page cache", async () => {
+  await bench.step(t, "fio verifies an ext4 with four queues through the page cache", async () => {
     await makeDisk("/scratch/cached.img", FIO_MIB);
     await check("/scratch/cached.img", "/scratch/cached.img,queues=4", FIO_MIB);
   });
 
-  await t.step("the same with O_DIRECT, where several requests are in flight", async () => {
+  await bench.step(t, "the same with O_DIRECT, where several requests are in flight", async () => {
     await makeDisk("/scratch/direct.img", FIO_MIB / 4);
     await check("/scratch/direct.img", "/scratch/direct.img,queues=4,cache=none", FIO_MIB / 4);
   });
 
-  await t.step("the same with qemu-storage-daemon as the backend", async () => {
+  await bench.step(t, "the same with qemu-storage-daemon as the backend", async () => {
     const image = "/scratch/foreign.img";
     await makeDisk(image, FIO_MIB / 4);
     const daemon = await bench.stage.spawn({
@@ -65,79 +65,90 @@ export async function diskTests(t: Deno.TestContext, bench: Bench): Promise<void
     await daemon.status;
   });
 
-  await t.step("a VM with a disk: locks, descriptors, SIGUSR1, a killed worker", async (t) => {
-    const image = "/scratch/held.img";
-    await makeDisk(image, 0);
-    const vm = await bench.start(["--name", "holder", "--disk", image, "--rng"]);
-    const pids = await bench.sh(
-      "for p in /proc/[0-9]*; do tr '\\0' ' ' <$p/cmdline 2>/dev/null | grep -q '[d]evice.js blk' && echo ${p#/proc/}; done",
-    );
-    const worker = pids.stdout.trim();
+  await bench.step(
+    t,
+    "a VM with a disk: locks, descriptors, SIGUSR1, a killed worker",
+    async (t) => {
+      const image = "/scratch/held.img";
+      await makeDisk(image, 0);
+      const vm = await bench.start(["--name", "holder", "--disk", image, "--rng"]);
+      const pids = await bench.sh(
+        "for p in /proc/[0-9]*; do tr '\\0' ' ' <$p/cmdline 2>/dev/null | grep -q '[d]evice.js blk' && echo ${p#/proc/}; done",
+      );
+      const worker = pids.stdout.trim();
 
-    await t.step("another VM cannot have its image, and is told who has it", async () => {
-      const { status, stderr } = await bench.boot("true", ["--disk", image]);
-      assert.equal(status, 1);
-      assert.match(stderr, /disk \/scratch\/held\.img is in use by the VM "holder"/);
-    });
-    await t.step("nor can QEMU", async () => {
-      const { status, stderr } = await bench.sh(
-        `timeout 20 qemu-storage-daemon --blockdev driver=file,node-name=f,filename=${image} ` +
-          "--export type=vhost-user-blk,id=e,node-name=f,addr.type=unix,addr.path=/tmp/second.sock,writable=on",
+      await t.step("another VM cannot have its image, and is told who has it", async () => {
+        const { status, stderr } = await bench.boot("true", ["--disk", image]);
+        assert.equal(status, 1);
+        assert.match(stderr, /disk \/scratch\/held\.img is in use by the VM "holder"/);
+      });
+      await t.step("nor can QEMU", async () => {
+        const { status, stderr } = await bench.sh(
+          `timeout 20 qemu-storage-daemon --blockdev driver=file,node-name=f,filename=${image} ` +
+            "--export type=vhost-user-blk,id=e,node-name=f,addr.type=unix,addr.path=/tmp/second.sock,writable=on",
+        );
+        assert.equal(status, 1);
+        assert.match(stderr, /Failed to (get "\w+" lock|lock byte)/);
+      });
+      await t.step("two readers share one image", async () => {
+        const { status, stderr } = await bench.boot("true", ["--disk", tools, "--disk", tools]);
+        assert.equal(status, 0, stderr);
+      });
+      await t.step(
+        "the worker holds its socket, its disk and nothing else with a path",
+        async () => {
+          assert.match(worker, /^\d+$/);
+          const { stdout } = await bench.sh(`for f in /proc/${worker}/fd/*; do readlink $f; done`);
+          const paths = stdout.trim().split("\n").filter((link) =>
+            !/^(socket|anon_inode|pipe|\/memfd):|^\/dev\/(null|urandom)$/.test(link)
+          );
+          assert.deepEqual(paths, [image]);
+        },
       );
-      assert.equal(status, 1);
-      assert.match(stderr, /Failed to (get "\w+" lock|lock byte)/);
-    });
-    await t.step("two readers share one image", async () => {
-      const { status, stderr } = await bench.boot("true", ["--disk", tools, "--disk", tools]);
-      assert.equal(status, 0, stderr);
-    });
-    await t.step("the worker holds its socket, its disk and nothing else with a path", async () => {
-      assert.match(worker, /^\d+$/);
-      const { stdout } = await bench.sh(`for f in /proc/${worker}/fd/*; do readlink $f; done`);
-      const paths = stdout.trim().split("\n").filter((link) =>
-        !/^(socket|anon_inode|pipe|\/memfd):|^\/dev\/(null|urandom)$/.test(link)
-      );
-      assert.deepEqual(paths, [image]);
-    });
-    await t.step("SIGUSR1 opens no inspector in monitor or worker", async () => {
-      const { stdout } = await bench.sh(`
+      await t.step("SIGUSR1 opens no inspector in monitor or worker", async () => {
+        const { stdout } = await bench.sh(`
         for p in /proc/[0-9]*; do
           tr '\\0' ' ' <$p/cmdline 2>/dev/null | grep -q '[s]pectrum.js\\|[d]evice.js' && kill -USR1 \${p#/proc/}
         done; sleep 2; cat /proc/net/tcp /proc/net/tcp6`);
-      // 9229, listening.
-      assert.doesNotMatch(stdout, /:240D 0+:0000 0A/);
-      assert.match(await vm.run("echo alive"), /alive/);
-    });
-    await t.step("a worker that dies is replaced while the guest goes on", async () => {
-      const hash = async (command: string) =>
-        /[0-9a-f]{64}/.exec(await vm.run(`${command} | sha256sum`))?.[0];
-      const read = "dd if=/dev/vda bs=64k count=16 2>/dev/null";
-      const before = await hash(read);
-      await bench.sh(`kill -9 ${worker}`);
-      assert.equal(await hash(`echo 3 >/proc/sys/vm/drop_caches; ${read}`), before);
-      assert.match(vm.output, /the backend is back/);
-    });
-    assert.equal(await vm.powerOff(), 0);
-    const left = await bench.sh("ls $XDG_RUNTIME_DIR/spectrum; ps | grep -c 'device.js [b]lk'");
-    assert.equal(left.stdout.trim(), "0");
-  });
+        // 9229, listening.
+        assert.doesNotMatch(stdout, /:240D 0+:0000 0A/);
+        assert.match(await vm.run("echo alive"), /alive/);
+      });
+      await t.step("a worker that dies is replaced while the guest goes on", async () => {
+        const hash = async (command: string) =>
+          /[0-9a-f]{64}/.exec(await vm.run(`${command} | sha256sum`))?.[0];
+        const read = "dd if=/dev/vda bs=64k count=16 2>/dev/null";
+        const before = await hash(read);
+        await bench.sh(`kill -9 ${worker}`);
+        assert.equal(await hash(`echo 3 >/proc/sys/vm/drop_caches; ${read}`), before);
+        assert.match(vm.output, /the backend is back/);
+      });
+      assert.equal(await vm.powerOff(), 0);
+      const left = await bench.sh("ls $XDG_RUNTIME_DIR/spectrum; ps | grep -c 'device.js [b]lk'");
+      assert.equal(left.stdout.trim(), "0");
+    },
+  );
 
-  await t.step("a disk that a foreign backend describes in nonsense is refused", async () => {
-    await bench.sh("rm -f /tmp/nonsense.sock");
-    const peer = await bench.stage.spawn({
-      command: [
-        ...[Deno.execPath(), "eval"],
-        `const l = Deno.listen({ transport: "unix", path: "/tmp/nonsense.sock" });
+  await bench.step(
+    t,
+    "a disk that a foreign backend describes in nonsense is refused",
+    async () => {
+      await bench.sh("rm -f /tmp/nonsense.sock");
+      const peer = await bench.stage.spawn({
+        command: [
+          ...[Deno.execPath(), "eval"],
+          `const l = Deno.listen({ transport: "unix", path: "/tmp/nonsense.sock" });
          const c = await l.accept(); await c.write(new Uint8Array(64).fill(0x41)); await new Promise(() => setTimeout(() => {}, 1e6));`,
-      ],
-    });
-    await bench.sh("while [ ! -S /tmp/nonsense.sock ]; do sleep 0.1; done");
-    const { status, stderr } = await bench.stage.run({
-      command: [...fromSource, ...bench.flags(["--disk", "socket=/tmp/nonsense.sock"], "")],
-      timeout: 100,
-    });
-    await peer.signal(9);
-    assert.equal(status, 4, stderr);
-    assert.match(stderr, /disk0 cannot start/);
-  });
+        ],
+      });
+      await bench.sh("while [ ! -S /tmp/nonsense.sock ]; do sleep 0.1; done");
+      const { status, stderr } = await bench.stage.run({
+        command: [...fromSource, ...bench.flags(["--disk", "socket=/tmp/nonsense.sock"], "")],
+        timeout: 100,
+      });
+      await peer.signal(9);
+      assert.equal(status, 4, stderr);
+      assert.match(stderr, /disk0 cannot start/);
+    },
+  );
 }

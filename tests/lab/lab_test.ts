@@ -4,6 +4,7 @@ import { bootTests } from "./boot.ts";
 import { diskTests } from "./disk.ts";
 import { Bench } from "./machine.ts";
 import { singleFileTests } from "./single_file.ts";
+import { systemdTests } from "./systemd.ts";
 
 Deno.test("in the lab", async (t) => {
   await using bench = await Bench.open();
@@ -11,6 +12,7 @@ Deno.test("in the lab", async (t) => {
     "boot": bootTests,
     "disk": diskTests,
     "bad input": badInputTests,
+    "systemd": systemdTests,
     "single file": singleFileTests,
   };
   // `SPECTRUM_LAB_ONLY=disk` runs one group.

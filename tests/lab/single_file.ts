@@ -3,7 +3,8 @@ import type { Bench } from "./machine.ts";
 
 /** `dist/spectrum`, copied alone into an empty folder, boots the same guest. */
 export async function singleFileTests(t: Deno.TestContext, bench: Bench): Promise<void> {
-  await t.step(
+  await bench.step(
+    t,
     "dist/spectrum alone in a folder boots, and guest and host see the same disk",
     async () => {
       await bench.sh(`
