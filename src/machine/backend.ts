@@ -5,6 +5,11 @@ import { startWorker, type WorkerDevice } from "./worker.ts";
 
 /** Where the backend of a device comes from. */
 export interface Backend {
+  readonly kind: "worker" | "foreign";
+  /** Of a process of ours that runs. */
+  readonly pid: number | undefined;
+  /** What the process may do, for a person. */
+  readonly permissions: string;
   /** A new vhost-user connection; what served the last one is gone by then. Throws MachineError. */
   connect(): Promise<Owned<Fd>>;
   /** Ends a backend that does not obey, where that is in our power. */
@@ -18,6 +23,8 @@ const PATIENCE_MS = 3000;
 
 /** A worker process of ours. Its descriptors stay ours, for the next one. */
 export class WorkerBackend implements Backend {
+  readonly kind = "worker";
+  readonly permissions: string;
   readonly #starter: Starter;
   readonly #device: WorkerDevice;
   #child: Child | undefined;
@@ -26,6 +33,11 @@ export class WorkerBackend implements Backend {
   constructor(starter: Starter, device: WorkerDevice) {
     this.#starter = starter;
     this.#device = device;
+    this.permissions = ["none", ...holdings(device)].join("; ");
+  }
+
+  get pid(): number | undefined {
+    return this.#child?.pid;
   }
 
   async connect(): Promise<Owned<Fd>> {
@@ -62,8 +74,25 @@ export class WorkerBackend implements Backend {
   }
 }
 
+/** What a worker is handed beside its connection and the guest's memory. */
+function holdings(device: WorkerDevice): string[] {
+  switch (device.kind) {
+    case "blk":
+      return [`holds its disk (${device.readonly ? "read-only" : "read-write"})`];
+    case "rng":
+      return [];
+    case "console":
+      return [
+        `holds its console (${device.input === undefined ? "output" : "input and output"})`,
+      ];
+  }
+}
+
 /** A backend that somebody else runs and that listens at a path. */
 export class ForeignBackend implements Backend {
+  readonly kind = "foreign";
+  readonly pid = undefined;
+  readonly permissions = "those of who started it";
   readonly #path: string;
 
   constructor(path: string) {

@@ -3,6 +3,8 @@ import { BlkConfig, ConsoleConfig, DeviceId } from "../virtio/mod.ts";
 
 /** What the transport must know of a kind of device; all else is between driver and backend. */
 export interface DeviceKind {
+  /** As a person calls it. */
+  readonly name: string;
   /** Virtio device id. */
   readonly type: number;
   /** Bytes of device-specific configuration. */
@@ -23,6 +25,7 @@ const unchanged = (config: Uint8Array) => config;
 /** The kinds of devices that a VM can have. */
 export const deviceKinds = {
   blk: {
+    name: "blk",
     type: DeviceId.Block,
     configSize: BLK_CONFIG_SIZE,
     writableConfig: [{ offset: BlkConfig.offset.writeback, size: 1 }],
@@ -36,6 +39,7 @@ export const deviceKinds = {
     },
   },
   rng: {
+    name: "rng",
     type: DeviceId.Rng,
     configSize: 0,
     writableConfig: [],
@@ -43,6 +47,7 @@ export const deviceKinds = {
     presentConfig: unchanged,
   },
   console: {
+    name: "console",
     type: DeviceId.Console,
     configSize: ConsoleConfig.size,
     writableConfig: [],

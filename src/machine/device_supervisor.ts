@@ -13,6 +13,7 @@ import type { Backend } from "./backend.ts";
 import type { DeviceKind } from "./device_kind.ts";
 import type { Log } from "./log.ts";
 import { MachineError } from "./outcome.ts";
+import type { DeviceInfo } from "./vm_control.ts";
 
 /** Entries that we offer for a queue; the driver may take fewer. */
 const QUEUE_SIZE = 256;
@@ -30,6 +31,13 @@ export interface DeviceParts {
   readonly kind: DeviceKind;
   readonly backend: Backend;
   readonly maxQueues: number;
+  /** What happened to the device since its VM started, over all power cycles. */
+  readonly history: DeviceHistory;
+}
+
+/** See {@linkcode DeviceParts.history}. */
+export interface DeviceHistory {
+  restarts: number;
 }
 
 /** A backend's connection and what it offered, before there is a machine to put it into. */
@@ -41,25 +49,33 @@ export interface ConnectedDevice extends DeviceParts {
 /**
  * Connects a device's backend and settles what it offers.
  *
+ * @param signal ends the wait for it
  * @throws {MachineError} when it ends, hangs or speaks nonsense already here
  */
 export async function connectDevice(
   parts: DeviceParts,
   reactor: Reactor,
+  signal?: AbortSignal,
 ): Promise<ConnectedDevice> {
   const { name, backend } = parts;
   const fd = await backend.connect();
   const frontend = newFrontend(fd, parts, reactor);
+  const abort = () => frontend[Symbol.dispose]();
+  signal?.addEventListener("abort", abort);
+  if (signal?.aborted) abort();
   try {
     return { ...parts, frontend, offer: await frontend.negotiate() };
   } catch (error) {
     frontend[Symbol.dispose]();
     backend.kill();
+    await backend.finish();
     const reason = error instanceof Error ? error.message : String(error);
     throw new MachineError(
       "internal",
       `The device ${name} cannot start: ${reason}.`,
     );
+  } finally {
+    signal?.removeEventListener("abort", abort);
   }
 }
 
@@ -78,6 +94,8 @@ export interface DeviceSurroundings {
   readonly windowBase: number;
   readonly reactor: Reactor;
   readonly log: Log;
+  /** Told when a backend is lost, and when another took over. */
+  readonly onChange: (device: string, kind: "device-away" | "device-back", detail?: string) => void;
 }
 
 /**
@@ -118,6 +136,23 @@ export class DeviceSupervisor {
     });
     this.#adopt(frontend);
     this.#stopWatching = around.reactor.add(control.attention.fd, () => this.#summon());
+  }
+
+  get info(): DeviceInfo {
+    const { name, kind, backend, history } = this.#parts;
+    const { features, queues } = this.#control.driver();
+    return {
+      ...describeDevice(name, kind, backend, history),
+      state: this.#frontend === undefined ? "away" : "connected",
+      queues: queues.map(({ index, size, enabled, avail, used }) => ({
+        index,
+        size,
+        enabled,
+        available: enabled ? this.#ringIndex(avail) : 0,
+        used: enabled ? this.#ringIndex(used) : 0,
+      })),
+      features: hex(features),
+    };
   }
 
   /** Closes the connection; resolves when the backend has ended. */
@@ -238,6 +273,7 @@ export class DeviceSupervisor {
   #lose(frontend: Frontend): void {
     this.#inflight = frontend.takeInflight();
     this.#frontend = undefined;
+    this.#around.onChange(this.#parts.name, "device-away", frontend.error?.message);
     frontend[Symbol.dispose]();
     this.#parts.backend.kill();
     this.#ended = this.#parts.backend.finish();
@@ -254,9 +290,8 @@ export class DeviceSupervisor {
         if (missing === 0n) return this.#enqueue(() => this.#welcome(frontend));
         frontend[Symbol.dispose]();
         this.#log.warn(
-          `the new backend lacks features that the guest uses (0x${
-            missing.toString(16)
-          }); the device waits for another`,
+          `the new backend lacks features that the guest uses (${hex(missing)}); ` +
+            "the device waits for another",
         );
       } catch (error) {
         this.#log.debug(messageOf(error));
@@ -271,20 +306,48 @@ export class DeviceSupervisor {
     const activation = this.#control.activation();
     if (activation !== undefined) {
       const queues = activation.queues.map((queue) => (
-        { ...queue, base: this.#usedIndex(queue.used) }
+        { ...queue, base: this.#ringIndex(queue.used) }
       ));
       await this.#start({ ...activation, queues });
       // The dead one may have used buffers without saying so.
       for (const { index } of queues) this.#control.events.calls[index].signal();
     }
-    if (this.#frontend === frontend) this.#log.info("the backend is back");
+    if (this.#frontend !== frontend) return;
+    this.#parts.history.restarts++;
+    this.#log.info("the backend is back");
+    this.#around.onChange(this.#parts.name, "device-back");
   }
 
-  /** The index of a used ring (virtio 1.2 §2.7.8), from which a backend without memory goes on. */
-  #usedIndex(used: number): number {
+  /** The index of an available or used ring (virtio 1.2 §2.7.6, §2.7.8), whose address the transport has checked. */
+  #ringIndex(ring: number): number {
     const { memory } = this.#around;
-    return memory.guest.view.getUint16(memory.ramBase + used + 2, true);
+    return memory.guest.view.getUint16(memory.ramBase + ring + 2, true);
   }
+}
+
+/** What there is to say of a device that no guest uses yet. */
+export function describeDevice(
+  name: string,
+  kind: DeviceKind,
+  backend: Backend,
+  { restarts }: DeviceHistory,
+): DeviceInfo {
+  const { pid, permissions } = backend;
+  return {
+    name,
+    kind: kind.name,
+    backend: backend.kind,
+    state: "away",
+    ...(pid === undefined ? {} : { pid }),
+    permissions,
+    restarts,
+    queues: [],
+    features: hex(0n),
+  };
+}
+
+function hex(value: bigint): string {
+  return `0x${value.toString(16)}`;
 }
 
 function messageOf(error: unknown): string {

@@ -2,8 +2,11 @@ import { installKickSignal, Reactor, Window } from "../os/mod.ts";
 import { Kvm, requireRealKvm } from "../kvm/mod.ts";
 import { Starter } from "../sandbox/mod.ts";
 
+/** A process can reserve only one; all its VMs share it. */
+let theWindow: Window | undefined;
+
 /** What one process has once, however often its VM reboots. */
-export class Host implements Disposable {
+export class Host implements AsyncDisposable {
   private constructor(
     readonly window: Window,
     readonly reactor: Reactor,
@@ -14,22 +17,24 @@ export class Host implements Disposable {
   /**
    * Opens KVM, makes sure that it really runs guests, and starts the starter.
    *
+   * @param real whether a KVM that only emulates is refused
    * @throws {HostError} when this host cannot run a VM
    */
-  static open(): Host {
+  static open(real = true): Host {
     using undo = new DisposableStack();
     const kvm = undo.use(Kvm.open());
-    const window = Window.reserve();
+    const window = theWindow ??= Window.reserve();
     installKickSignal();
-    requireRealKvm(kvm, window);
+    if (real) requireRealKvm(kvm, window);
     const reactor = undo.use(new Reactor());
     const starter = undo.use(Starter.spawn(reactor));
     undo.move();
     return new Host(window, reactor, starter, kvm);
   }
 
-  [Symbol.dispose](): void {
-    this.starter[Symbol.dispose]();
+  /** Resolves when the starter is gone, too: the reactor has to turn until its end was seen. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.starter.close();
     this.reactor[Symbol.dispose]();
     this.kvm[Symbol.dispose]();
   }

@@ -19,9 +19,13 @@ import type { BootPlan } from "./boot_plan.ts";
 import { describeOutcome, type MachineEnd } from "./describe_outcome.ts";
 import type { DeviceParts } from "./device_supervisor.ts";
 import type { Host } from "./host.ts";
+import { MachineError } from "./outcome.ts";
 
 /** Room for the state of all in-monitor devices. */
 const STATE_SIZE = 2 ** 20;
+
+/** A vCPU comes out of the guest at once, unless it waits for room for what its guest prints. In milliseconds. */
+const PAUSE_MS = 5000;
 
 /** The control thread runs no vCPU whose machine a device could end. */
 const NO_EVENTS = { raise() {}, stopping: false };
@@ -32,6 +36,7 @@ export class Machine implements Disposable {
   readonly #threads: VcpuThread[];
   readonly #attention: EventFd;
   readonly #ended = Promise.withResolvers<MachineEnd>();
+  #allParked = Promise.withResolvers<void>();
   readonly memory: MachineMemory;
   /** The control thread's side of the devices. */
   readonly platform: PlatformControl;
@@ -109,9 +114,41 @@ export class Machine implements Disposable {
     return this.#ended.promise;
   }
 
+  /**
+   * Takes all vCPUs out of the guest until {@linkcode run}. Resolves when they rest, or the machine has ended instead.
+   *
+   * @throws {MachineError} when one does not come out in time; then all of them go on
+   */
+  async pause(): Promise<void> {
+    this.#allParked = Promise.withResolvers();
+    for (const thread of this.#threads) thread.park();
+    const timer = setTimeout(() => {
+      this.run();
+      this.#allParked.reject(
+        new MachineError(
+          "internal",
+          `A vCPU did not come out of the guest within ${PAUSE_MS / 1000} s: ` +
+            "perhaps nobody reads what the guest prints to its console. The guest goes on.",
+        ),
+      );
+    }, PAUSE_MS);
+    const ended = this.#ended.promise.then(() => {}, () => {});
+    try {
+      this.#lookForParked();
+      await Promise.race([this.#allParked.promise, ended]);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
   /** Takes all vCPUs out of the guest for good; {@linkcode run} then resolves. */
   quit(): void {
     for (const thread of this.#threads) thread.quit();
+  }
+
+  /** No vCPU will run any more, or one has ended what all of them do. */
+  get ended(): boolean {
+    return this.#threads.some((thread) => thread.gone);
   }
 
   /** Exits of all vCPUs so far, by KVM exit reason. */
@@ -125,9 +162,15 @@ export class Machine implements Disposable {
     return sum;
   }
 
-  /** A vCPU's thread ended: the others follow, and when all are gone the machine has ended. */
+  #lookForParked(): void {
+    if (this.#threads.every((thread) => thread.parked)) this.#allParked.resolve();
+  }
+
+  /** A vCPU rests, or its thread ended: then the others follow, and when all are gone the machine has ended. */
   #onAttention(): void {
     this.#attention.drain();
+    this.#lookForParked();
+    if (!this.#threads.some((thread) => thread.gone)) return;
     this.quit();
     if (!this.#threads.every((thread) => thread.gone)) return;
     const first = this.#threads.find(({ control }) => control.outcome !== Outcome.None);

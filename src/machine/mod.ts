@@ -10,6 +10,15 @@ export {
 export { Log, type LogLevel, type LogOptions } from "./log.ts";
 export { MachineError, type RunOutcome } from "./outcome.ts";
 export { type RunOptions, runVm } from "./run_vm.ts";
+export { RunningVm, type StartOptions } from "./running_vm.ts";
+export {
+  isRunning,
+  listDirectory,
+  readRecord,
+  runtimeBase,
+  RuntimeDir,
+  type VmRecord,
+} from "./runtime_dir.ts";
 export { type ServedDevice, serveDevice, type ServeOptions } from "./serve_device.ts";
 export {
   type DeviceInfo,

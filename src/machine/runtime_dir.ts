@@ -1,6 +1,6 @@
 import { join } from "node:path";
-import { type Fd, openFile, type Owned, testLock, tryLock } from "../os/mod.ts";
-import { MachineError } from "./outcome.ts";
+import { type Fd, fileStat, openFile, OsError, type Owned, testLock, tryLock } from "../os/mod.ts";
+import { MachineError, type RunOutcome } from "./outcome.ts";
 
 /** An open image's identity: what stays the same whatever path leads to it. */
 export interface ImageId {
@@ -8,14 +8,23 @@ export interface ImageId {
   readonly ino: number;
 }
 
-/** What a running VM says of itself in its runtime directory. */
-interface VmRecord {
+/** What a VM says of itself in its runtime directory. */
+export interface VmRecord {
+  /** Of the monitor. */
   readonly pid: number;
   readonly images: readonly ImageId[];
+  /** ISO 8601. */
+  readonly startedAt?: string;
+  /** Of a VM that has ended, and whose directory stays. */
+  readonly outcome?: RunOutcome;
 }
 
 const RECORD = "vm.json";
 const LOCK = "lock";
+/** Directories on their way out begin with it; no VM is named so. */
+const LEAVING = ".";
+/** How often a name is tried whose directory others remove under us. */
+const TRIES = 100;
 
 /**
  * The directory `$XDG_RUNTIME_DIR/spectrum/NAME` of a running VM, mode 0700. Its `lock` is held by an OFD lock
@@ -23,46 +32,121 @@ const LOCK = "lock";
  */
 export class RuntimeDir implements Disposable {
   readonly path: string;
+  readonly #base: string;
   readonly #lock: Owned<Fd>;
+  #record: VmRecord = { pid: Deno.pid, images: [] };
+  #stays = false;
 
-  private constructor(path: string, lock: Owned<Fd>) {
-    this.path = path;
+  private constructor(base: string, name: string, lock: Owned<Fd>) {
+    this.#base = base;
+    this.path = join(base, name);
     this.#lock = lock;
   }
 
   /**
-   * Takes the name for this process.
+   * Takes the name for this process. What an earlier VM of the name left is removed.
    *
-   * @throws {MachineError} when a VM of that name runs
+   * @throws {MachineError} when a VM of that name runs, or the directory cannot be made
    */
   static claim(name: string, base = runtimeBase()): RuntimeDir {
     const path = join(base, name);
-    Deno.mkdirSync(path, { recursive: true, mode: 0o700 });
-    const lock = openFile(join(path, LOCK), { write: true, create: true, mode: 0o600 });
-    if (!tryLock(lock, "write", 0, 0)) {
+    for (let tries = 0; tries < TRIES; tries++) {
+      const lock = openLock(path);
+      if (lock === undefined) continue;
+      if (!tryLock(lock, "write", 0, 0)) {
+        lock[Symbol.dispose]();
+        const pid = readRecord(path)?.pid;
+        const who = pid === undefined ? "" : ` (process ${pid})`;
+        throw new MachineError(
+          "usage",
+          `A VM named "${name}" runs already${who}. Choose another --name.`,
+        );
+      }
+      // Its last owner may have removed the directory between our opening and our locking.
+      if (isLockOf(path, lock)) {
+        for (const entry of Deno.readDirSync(path)) {
+          if (entry.name !== LOCK) Deno.removeSync(join(path, entry.name), { recursive: true });
+        }
+        const runtime = new RuntimeDir(base, name, lock);
+        runtime.record({});
+        return runtime;
+      }
       lock[Symbol.dispose]();
-      const pid = readRecord(path)?.pid;
-      const who = pid === undefined ? "" : ` (process ${pid})`;
-      throw new MachineError(
-        "usage",
-        `A VM named "${name}" runs already${who}. Choose another --name.`,
-      );
     }
-    return new RuntimeDir(path, lock);
+    throw new MachineError("host", `${path} is removed again and again by somebody else.`);
   }
 
-  /** Publishes which images this VM has open. */
-  record(images: readonly ImageId[]): void {
-    const record: VmRecord = { pid: Deno.pid, images };
+  /** Publishes what is known of the VM now, such as which images it has open. */
+  record(more: Partial<VmRecord>): void {
+    this.#record = { ...this.#record, ...more };
     const temporary = join(this.path, `${RECORD}.new`);
-    Deno.writeTextFileSync(temporary, JSON.stringify(record), { mode: 0o600 });
+    Deno.writeTextFileSync(temporary, JSON.stringify(this.#record), { mode: 0o600 });
     Deno.renameSync(temporary, join(this.path, RECORD));
   }
 
-  /** Removes the directory and gives the name back. */
+  /** Lets the directory stay when it is disposed of, with its record and logs, until the name is claimed again. */
+  keep(): void {
+    this.#stays = true;
+  }
+
+  /** Gives the name back. What is not kept is removed; that it was removed by others already is no error. */
   [Symbol.dispose](): void {
-    Deno.removeSync(this.path, { recursive: true });
-    this.#lock[Symbol.dispose]();
+    try {
+      // Somebody may have removed it, and the name may have another owner now.
+      if (!isLockOf(this.path, this.#lock)) return;
+      if (this.#stays) removeSockets(this.path);
+      else this.#remove();
+    } catch (error) {
+      // The lock is given back whatever happens; the next VM of the name cleans up.
+      if (
+        !(error instanceof Deno.errors.NotFound || error instanceof Deno.errors.PermissionDenied)
+      ) {
+        throw error;
+      }
+    } finally {
+      this.#lock[Symbol.dispose]();
+    }
+  }
+
+  /** Out of the way first, at once: nobody is to find half of a directory, or lose a new one to us. */
+  #remove(): void {
+    const leaving = join(this.#base, `${LEAVING}${crypto.randomUUID()}`);
+    Deno.renameSync(this.path, leaving);
+    Deno.removeSync(leaving, { recursive: true });
+  }
+}
+
+/** The lock's file, made where it is missing; undefined when the directory vanished meanwhile. */
+function openLock(path: string): Owned<Fd> | undefined {
+  try {
+    Deno.mkdirSync(path, { recursive: true, mode: 0o700 });
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new MachineError("host", `Cannot make the runtime directory ${path}: ${reason}`);
+  }
+  try {
+    return openFile(join(path, LOCK), { write: true, create: true, noFollow: true, mode: 0o600 });
+  } catch (error) {
+    if (error instanceof OsError && error.code === "ENOENT") return undefined;
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new MachineError("host", `Cannot use the runtime directory ${path}: ${reason}`);
+  }
+}
+
+function isLockOf(path: string, lock: Fd): boolean {
+  try {
+    const { dev, ino } = Deno.lstatSync(join(path, LOCK));
+    const held = fileStat(lock);
+    return held.dev === dev && held.ino === ino;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+}
+
+function removeSockets(path: string): void {
+  for (const { name } of Deno.readDirSync(path)) {
+    if (Deno.lstatSync(join(path, name)).isSocket) Deno.removeSync(join(path, name));
   }
 }
 
@@ -76,7 +160,7 @@ export function holderOf(image: ImageId, base = runtimeBase()): string | undefin
 }
 
 /** Whether somebody holds the lock of a runtime directory. */
-function isRunning(path: string): boolean {
+export function isRunning(path: string): boolean {
   try {
     using lock = openFile(join(path, LOCK), { write: true });
     return !testLock(lock, "write", 0, 0);
@@ -85,7 +169,8 @@ function isRunning(path: string): boolean {
   }
 }
 
-function readRecord(path: string): VmRecord | undefined {
+/** What the VM of a runtime directory says of itself, or said; undefined when there is nothing sensible. */
+export function readRecord(path: string): VmRecord | undefined {
   try {
     const record: unknown = JSON.parse(Deno.readTextFileSync(join(path, RECORD)));
     return isRecord(record) ? record : undefined;
@@ -99,11 +184,12 @@ function isRecord(value: unknown): value is VmRecord {
     typeof value.pid === "number" && Array.isArray(value.images);
 }
 
-function listDirectory(path: string): string[] {
+/** Names of the VMs that have a runtime directory, whether they run or not. */
+export function listDirectory(path = runtimeBase()): string[] {
   try {
-    return [...Deno.readDirSync(path)].filter((entry) => entry.isDirectory).map((entry) =>
-      entry.name
-    );
+    return [...Deno.readDirSync(path)]
+      .filter(({ isDirectory, name }) => isDirectory && !name.startsWith(LEAVING))
+      .map(({ name }) => name);
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return [];
     throw error;

@@ -1,11 +1,11 @@
 import type { Reactor } from "../os/mod.ts";
 import type { SerialPort } from "../platform/mod.ts";
-import type { ConsoleOutput } from "./console_output.ts";
+import type { ConsoleViewer } from "./console_hub.ts";
 
 /** The host's end of the boot console: output to where the user wants it, input with back-pressure. */
 export class SerialConsole implements Disposable {
   readonly #port: SerialPort;
-  readonly #output: ConsoleOutput;
+  readonly #output: ConsoleViewer;
   readonly #see: (bytes: Uint8Array) => void;
   readonly #stopWatching: () => void;
   #writing: Promise<void> | undefined;
@@ -16,7 +16,7 @@ export class SerialConsole implements Disposable {
   constructor(
     port: SerialPort,
     reactor: Reactor,
-    output: ConsoleOutput,
+    output: ConsoleViewer,
     see: (bytes: Uint8Array) => void,
   ) {
     this.#port = port;

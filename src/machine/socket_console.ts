@@ -1,5 +1,5 @@
 import { Errno, Events, type Fd, type Reactor, read, setNonBlocking, write } from "../os/mod.ts";
-import type { ConsoleOutput } from "./console_output.ts";
+import type { ConsoleViewer } from "./console_hub.ts";
 
 const CHUNK = 65536;
 
@@ -7,7 +7,7 @@ const CHUNK = 65536;
 export class SocketConsole implements Disposable {
   readonly #socket: Fd;
   readonly #reactor: Reactor;
-  readonly #output: ConsoleOutput;
+  readonly #output: ConsoleViewer;
   readonly #buffer = new Uint8Array(CHUNK);
   readonly #stopWatching: () => void;
   #writing: Promise<void> | undefined;
@@ -16,7 +16,7 @@ export class SocketConsole implements Disposable {
   #closed = false;
 
   /** @param socket stays the caller's */
-  constructor(socket: Fd, reactor: Reactor, output: ConsoleOutput) {
+  constructor(socket: Fd, reactor: Reactor, output: ConsoleViewer) {
     setNonBlocking(socket, true);
     this.#socket = socket;
     this.#reactor = reactor;

@@ -2,7 +2,7 @@ import type { DiskConfig, VmConfig } from "../config/mod.ts";
 import type { Fd } from "../os/mod.ts";
 import { ForeignBackend, WorkerBackend } from "./backend.ts";
 import { deviceKinds } from "./device_kind.ts";
-import type { DeviceParts } from "./device_supervisor.ts";
+import type { DeviceHistory, DeviceParts } from "./device_supervisor.ts";
 import { openDisk } from "./disk_image.ts";
 import type { Host } from "./host.ts";
 import type { ImageId } from "./runtime_dir.ts";
@@ -34,12 +34,19 @@ export function openDevices(config: VmConfig, host: Host, hostConsole?: Fd): VmD
   }
   if (config.rng !== undefined) {
     const backend = new WorkerBackend(host.starter, { kind: "rng" });
-    parts.push({ name: "rng", kind: deviceKinds.rng, backend, maxQueues: 1 });
+    parts.push({
+      name: "rng",
+      kind: deviceKinds.rng,
+      backend,
+      maxQueues: 1,
+      history: newHistory(),
+    });
   }
   if (hostConsole !== undefined) {
     const worker = { kind: "console", input: hostConsole, output: hostConsole } as const;
     const backend = new WorkerBackend(host.starter, worker);
-    parts.push({ name: "console", kind: deviceKinds.console, backend, maxQueues: 2 });
+    const kind = deviceKinds.console;
+    parts.push({ name: "console", kind, backend, maxQueues: 2, history: newHistory() });
   }
   const held = owned.move();
   return { parts, images, [Symbol.dispose]: () => held.dispose() };
@@ -53,7 +60,8 @@ function diskParts(
 ): DeviceParts {
   if (socket !== undefined) {
     const maxQueues = wanted ?? FOREIGN_QUEUES;
-    return { name, kind: deviceKinds.blk, backend: new ForeignBackend(socket), maxQueues };
+    const backend = new ForeignBackend(socket);
+    return { name, kind: deviceKinds.blk, backend, maxQueues, history: newHistory() };
   }
   if (path === undefined) throw new Error(`${name} has neither path nor socket`);
   const { fd, id } = openDisk({ path, readonly, cache });
@@ -62,5 +70,9 @@ function diskParts(
   const queues = wanted ?? Math.min(cpus, MOST_DEFAULT_QUEUES);
   const worker = { kind: "blk", disk: fd, readonly, cache, queues, serial: name } as const;
   const backend = new WorkerBackend(host.starter, worker);
-  return { name, kind: deviceKinds.blk, backend, maxQueues: queues };
+  return { name, kind: deviceKinds.blk, backend, maxQueues: queues, history: newHistory() };
+}
+
+function newHistory(): DeviceHistory {
+  return { restarts: 0 };
 }

@@ -148,6 +148,20 @@ export class VirtioPciControl {
     );
   }
 
+  /** What the driver has set up so far, for a person who looks: every queue, enabled or not. */
+  driver(): { features: bigint; queues: (ActiveQueue & { readonly enabled: boolean })[] } {
+    return this.#pci.locked(() => {
+      const { registers, queues } = this.#pci.device;
+      return {
+        features: this.#features,
+        queues: Array.from({ length: registers.queueCount }, (_, index) => {
+          const { enabled, size, desc, driver, device, base } = queues.at(index);
+          return { index, enabled: enabled !== 0, size, desc, avail: driver, used: device, base };
+        }),
+      };
+    });
+  }
+
   /** Remembers where a stopped backend left a queue, for the next activation. */
   saveBase(index: number, base: number): void {
     this.#pci.locked(() => {
@@ -179,12 +193,17 @@ export class VirtioPciControl {
   }
 
   #activation(): Activation {
-    const { registers: r, queues } = this.#pci.device;
+    const { registers, queues } = this.#pci.device;
     const active: ActiveQueue[] = [];
-    for (let index = 0; index < r.queueCount; index++) {
+    for (let index = 0; index < registers.queueCount; index++) {
       const { enabled, size, desc, driver, device, base } = queues.at(index);
       if (enabled) active.push({ index, size, desc, avail: driver, used: device, base });
     }
-    return { features: BigInt(r.driverHigh) << 32n | BigInt(r.driverLow), queues: active };
+    return { features: this.#features, queues: active };
+  }
+
+  get #features(): bigint {
+    const { driverLow, driverHigh } = this.#pci.device.registers;
+    return BigInt(driverHigh) << 32n | BigInt(driverLow);
   }
 }

@@ -11,57 +11,63 @@ export interface RunContext {
   readonly ports: PortBus;
   readonly mmio: MmioBus;
   readonly window: Window;
+  /** Tells the control thread that the vCPU rests. */
+  readonly parked: () => void;
 }
 
 /**
  * Runs a vCPU until the control thread says `Quit` or the guest ends its machine. Exits are serviced here, under the
  * locks of the devices that they concern; nothing in this loop allocates.
  */
-export function runVcpu({ vcpu, control, ports, mmio, window }: RunContext): void {
+export function runVcpu(context: RunContext): void {
+  const { vcpu, control, parked } = context;
   const { run } = vcpu;
+  let entered = false;
   while (control.outcome === Outcome.None) {
+    // Before the command is read: who gives one says so first and asks for an exit afterwards.
+    run.immediateExit = false;
     const command = control.command;
     if (command === Command.Quit) return;
-    if (command === Command.Park) {
-      run.immediateExit = false;
+    const park = command === Command.Park;
+    // What the last exit left pending, such as the value of an IN, gets into the registers by one more entry.
+    if (park) run.immediateExit = true;
+    const result = park && !entered ? -Errno.EINTR : vcpu.enter();
+    entered = true;
+    if (result === 0) {
+      service(context);
+    } else if (result !== -Errno.EINTR && result !== -Errno.EAGAIN) {
+      control.finish(Outcome.RunFailed, -result);
+    } else if (park) {
       control.state = ThreadState.Parked;
+      parked();
       control.waitWhileParked();
       control.state = ThreadState.Running;
-      continue;
     }
-    const result = vcpu.enter();
-    if (result < 0) {
-      if (result !== -Errno.EINTR && result !== -Errno.EAGAIN) {
-        control.finish(Outcome.RunFailed, -result);
-      }
-      continue;
-    }
-    const reason = run.exitReason;
-    control.count(reason);
-    switch (reason) {
-      case ExitReason.Io:
-        servicePorts(vcpu, ports);
-        break;
-      case ExitReason.Mmio:
-        serviceMemory(vcpu, mmio, window.view);
-        break;
-      case ExitReason.Interrupted:
-        break;
-      case ExitReason.Shutdown:
-        control.finish(Outcome.TripleFault);
-        break;
-      case ExitReason.SystemEvent:
-        control.finish(...systemOutcome(run.systemEvent));
-        break;
-      case ExitReason.FailEntry:
-        control.finish(Outcome.FailEntry, Number(run.failEntryReason & 0xffff_ffffn));
-        break;
-      case ExitReason.InternalError:
-        control.finish(Outcome.InternalError, run.internalError);
-        break;
-      default:
-        control.finish(Outcome.UnknownExit, reason);
-    }
+  }
+}
+
+/** Does what the guest left KVM_RUN for. */
+function service({ vcpu, control, ports, mmio, window }: RunContext): void {
+  const { run } = vcpu;
+  const reason = run.exitReason;
+  control.count(reason);
+  switch (reason) {
+    case ExitReason.Io:
+      return servicePorts(vcpu, ports);
+    case ExitReason.Mmio:
+      return serviceMemory(vcpu, mmio, window.view);
+    case ExitReason.Interrupted:
+      return;
+    case ExitReason.Shutdown:
+      return control.finish(Outcome.TripleFault);
+    case ExitReason.SystemEvent:
+      return control.finish(...systemOutcome(run.systemEvent));
+    case ExitReason.FailEntry:
+      return control.finish(Outcome.FailEntry, Number(run.failEntryReason & 0xffff_ffffn));
+    case ExitReason.InternalError:
+      return control.finish(Outcome.InternalError, run.internalError);
+    default:
+      return control.finish(Outcome.UnknownExit, reason);
   }
 }
 

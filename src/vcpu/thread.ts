@@ -26,7 +26,8 @@ function runThread(start: ThreadStart): void {
     const vm = Vm.borrow(start.vm);
     const platform = buildPlatform(start.platform, { state, vm, events: eventsOf(control) });
     const { ports, mmio } = platform;
-    runVcpu({ vcpu: Vcpu.borrow(start.vcpu, window), control, ports, mmio, window });
+    const vcpu = Vcpu.borrow(start.vcpu, window);
+    runVcpu({ vcpu, control, ports, mmio, window, parked: () => attention.signal() });
   } catch (error) {
     control.finish(Outcome.ThreadFailed);
     // The control thread gets it as the worker's error event, which `close` would swallow.

@@ -12,6 +12,6 @@ export interface ThreadStart {
   /** Offset of the vCPU's {@linkcode VcpuControl} in the state. */
   readonly control: number;
   readonly platform: PlatformDescription;
-  /** Signalled when the thread ends. */
+  /** Signalled when the thread parks and when it ends. */
   readonly attention: SharedFd;
 }

@@ -56,6 +56,12 @@ export class VcpuControl {
     Atomics.notify(this.#words, at);
   }
 
+  /** From `Run` to `Park`; a thread that was told to quit before stays so. */
+  hold(): void {
+    const at = this.#at + Layout.offset.command / 4;
+    Atomics.compareExchange(this.#words, at, Command.Run, Command.Park);
+  }
+
   /** Blocks until there is another command than `Park`. */
   waitWhileParked(): void {
     const at = this.#at + Layout.offset.command / 4;

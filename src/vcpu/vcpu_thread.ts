@@ -47,6 +47,12 @@ export class VcpuThread {
     this.control.release();
   }
 
+  /** Tells the thread to come out of the guest and rest; it is parked a moment later. */
+  park(): void {
+    this.control.hold();
+    this.#kick();
+  }
+
   /** Tells the thread to end and takes it out of the guest; it is gone a moment later. */
   quit(): void {
     this.control.command = Command.Quit;
@@ -56,6 +62,11 @@ export class VcpuThread {
   /** What the thread died of; settles only after an outcome of `ThreadFailed`. */
   get failed(): Promise<Error> {
     return this.#failed.promise;
+  }
+
+  /** Whether the vCPU rests, with nothing pending, and its thread waits for {@linkcode run}. */
+  get parked(): boolean {
+    return this.control.command === Command.Park && this.control.state === ThreadState.Parked;
   }
 
   get gone(): boolean {

@@ -1,0 +1,146 @@
+import type { VmConfig } from "../config/mod.ts";
+import type { BootPlan } from "./boot_plan.ts";
+import type { ConsoleSocket } from "./console_socket.ts";
+import type { MachineEnd } from "./describe_outcome.ts";
+import {
+  connectDevice,
+  type ConnectedDevice,
+  type DeviceParts,
+  DeviceSupervisor,
+  type DeviceSurroundings,
+} from "./device_supervisor.ts";
+import type { Host } from "./host.ts";
+import type { Log } from "./log.ts";
+import { Machine } from "./machine.ts";
+import { PanicWatch } from "./panic_watch.ts";
+import { SerialConsole } from "./serial_console.ts";
+import { SocketConsole } from "./socket_console.ts";
+import type { DeviceInfo } from "./vm_control.ts";
+
+/** What a machine is built from, time and again. */
+export interface CycleParts {
+  readonly host: Host;
+  readonly config: VmConfig;
+  readonly plan: BootPlan;
+  readonly devices: readonly DeviceParts[];
+  /** Threads for the vCPUs; they end with the machine. */
+  readonly threads: readonly Worker[];
+  /** The byte stream of a virtio console, if the VM has one. */
+  readonly consoleSocket?: ConsoleSocket;
+  /** Where the console's output goes. */
+  readonly print: (bytes: Uint8Array) => Promise<void>;
+  readonly log: Log;
+  readonly onDeviceChange: DeviceSurroundings["onChange"];
+  /** Ends the wait for backends. */
+  readonly signal: AbortSignal;
+}
+
+/** One machine of a VM, from its first instruction to its power-off or reset, with its backends and its console. */
+export class PowerCycle implements AsyncDisposable {
+  readonly machine: Machine;
+  /** What the guest's kernel said of its end. */
+  readonly panic = new PanicWatch();
+  /** Gives the guest what is typed at its console; resolves when it took the bytes, or will take no more. */
+  readonly input: (bytes: Uint8Array) => Promise<void>;
+  readonly #supervisors: readonly DeviceSupervisor[];
+  readonly #serial: SerialConsole;
+  readonly #virtio: SocketConsole | undefined;
+  #end: MachineEnd | undefined;
+
+  private constructor(machine: Machine, connected: readonly ConnectedDevice[], parts: CycleParts) {
+    const { host, log, print, consoleSocket, onDeviceChange } = parts;
+    const { memory, platform } = machine;
+    this.machine = machine;
+    this.#supervisors = connected.map((device, i) =>
+      new DeviceSupervisor(device, platform.virtio[i], {
+        memory,
+        windowBase: host.window.base,
+        reactor: host.reactor,
+        log,
+        onChange: onDeviceChange,
+      })
+    );
+    const output = { write: print };
+    const shown = consoleSocket === undefined ? output : { write: () => Promise.resolve() };
+    this.#serial = new SerialConsole(
+      platform.serial,
+      host.reactor,
+      shown,
+      (bytes) => this.panic.see(bytes),
+    );
+    this.#virtio = consoleSocket && new SocketConsole(consoleSocket.host, host.reactor, output);
+    const console = this.#virtio ?? this.#serial;
+    this.input = (bytes) => console.input(bytes);
+  }
+
+  /**
+   * Builds the machine while its backends start.
+   *
+   * @throws {MachineError} @throws {KernelError} @throws {HostError} when it cannot be built, with nothing left behind
+   */
+  static async start(parts: CycleParts): Promise<PowerCycle> {
+    const { host, config, plan, devices, threads } = parts;
+    const connecting = new Connecting(parts);
+    try {
+      using undo = new DisposableStack();
+      const machine = undo.use(Machine.assemble(host, config, plan, devices, threads));
+      const connected = await connecting.done.catch(async (error) => {
+        // The threads of the vCPUs may only just be starting; what they look at is taken away next.
+        machine.quit();
+        await machine.run().catch(() => {});
+        throw error;
+      });
+      undo.move();
+      return new PowerCycle(machine, connected, parts);
+    } catch (error) {
+      await connecting.abandon();
+      throw error;
+    }
+  }
+
+  /** Runs the machine to its end. */
+  async run(): Promise<MachineEnd> {
+    return this.#end = await this.machine.run();
+  }
+
+  get devices(): DeviceInfo[] {
+    return this.#supervisors.map((supervisor) => supervisor.info);
+  }
+
+  /** After the end of {@linkcode run}: resolves when all output is written, and the backends have ended. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    using _machine = this.machine;
+    using _serial = this.#serial;
+    using _virtio = this.#virtio;
+    await Promise.all(this.#supervisors.map((supervisor) => supervisor.close()));
+    if (this.#end === undefined || this.#end.kind === "quit") return;
+    await this.#serial.flush();
+    await this.#virtio?.flush();
+  }
+}
+
+/** Backends on their way. */
+class Connecting {
+  /** Rejects with the first failure. */
+  readonly done: Promise<ConnectedDevice[]>;
+  readonly #all: readonly Promise<ConnectedDevice>[];
+  readonly #abandoned = new AbortController();
+
+  constructor({ devices, host, signal }: CycleParts) {
+    const either = AbortSignal.any([signal, this.#abandoned.signal]);
+    this.#all = devices.map((device) => connectDevice(device, host.reactor, either));
+    this.done = Promise.all(this.#all);
+    this.done.catch(() => {});
+  }
+
+  /** Lets go of all of them. */
+  async abandon(): Promise<void> {
+    this.#abandoned.abort();
+    for (const result of await Promise.allSettled(this.#all)) {
+      if (result.status === "rejected") continue;
+      const { frontend, backend } = result.value;
+      frontend[Symbol.dispose]();
+      await backend.finish();
+    }
+  }
+}

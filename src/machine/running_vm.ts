@@ -1,0 +1,341 @@
+import type { VmConfig } from "../config/mod.ts";
+import { exitReasonName } from "../kvm/mod.ts";
+import { SpareThreads } from "../vcpu/mod.ts";
+import type { BootPlan } from "./boot_plan.ts";
+import { ConsoleHub } from "./console_hub.ts";
+import { openConsoleOutput } from "./console_output.ts";
+import { ConsoleSocket } from "./console_socket.ts";
+import type { MachineEnd } from "./describe_outcome.ts";
+import { describeDevice, type DeviceParts } from "./device_supervisor.ts";
+import { Host } from "./host.ts";
+import type { Log } from "./log.ts";
+import type { RunOutcome } from "./outcome.ts";
+import { type CycleParts, PowerCycle } from "./power_cycle.ts";
+import { RuntimeDir } from "./runtime_dir.ts";
+import {
+  type VmControl,
+  type VmEvent,
+  type VmInfo,
+  type VmState,
+  VmStateError,
+} from "./vm_control.ts";
+import { VmEvents } from "./vm_events.ts";
+import { openDevices } from "./vm_devices.ts";
+
+/** What goes with a VM, beside its configuration. */
+export interface StartOptions {
+  readonly log: Log;
+  /** How this host is opened; with a check that it really runs guests when left out. */
+  readonly openHost?: () => Host;
+}
+
+/**
+ * A VM that this process runs. It starts at once, and again whenever its guest resets, until the guest powers off or
+ * fails, or its user ends it.
+ */
+export class RunningVm implements Omit<VmControl, "snapshot">, AsyncDisposable {
+  readonly console: ConsoleHub;
+  readonly runtime: RuntimeDir;
+  /** Resolves when the guest runs for the first time. Rejects as {@linkcode outcome} does. */
+  readonly started: Promise<void>;
+  readonly outcome: Promise<RunOutcome>;
+
+  readonly #plan: BootPlan;
+  readonly #openHost: () => Host;
+  readonly #log: Log;
+  readonly #events = new VmEvents();
+  readonly #startedAt = new Date();
+  readonly #startedTicks = performance.now();
+  readonly #running = Promise.withResolvers<void>();
+  /** Ends the wait for backends. */
+  readonly #quitting = new AbortController();
+  #state: VmState = "starting";
+  #devices: readonly DeviceParts[] = [];
+  /** The machine that runs; between two, and when all is over, there is none. */
+  #cycle: PowerCycle | undefined;
+  /** Resolves with the next machine that runs, or undefined when there will be none. */
+  #nextCycle = Promise.withResolvers<PowerCycle | undefined>();
+  #exits: Record<number, number> = {};
+  #resets = 0;
+  /** The user wants a reset. */
+  #resetting = false;
+  #grace: ReturnType<typeof setTimeout> | undefined;
+  /** Pausing and the like: one thing at a time. */
+  #work: Promise<unknown> = Promise.resolve();
+
+  private constructor(
+    readonly config: VmConfig,
+    plan: BootPlan,
+    { log, openHost }: StartOptions,
+    runtime: RuntimeDir,
+    console: ConsoleHub,
+    spare: SpareThreads,
+  ) {
+    this.runtime = runtime;
+    this.console = console;
+    this.#plan = plan;
+    this.#openHost = openHost ?? (() => Host.open());
+    this.#log = log;
+    this.outcome = this.#live(spare).finally(() => this.#over());
+    this.outcome.then(() => this.#running.resolve(), this.#running.reject);
+    this.started = this.#running.promise;
+    this.started.catch(() => {});
+  }
+
+  /**
+   * Takes the VM's name and starts it; what goes wrong after that is told by {@linkcode started} and
+   * {@linkcode outcome}. Dispose of it in the end, to give the name back.
+   *
+   * @throws {MachineError} when a VM of that name runs, or the console's file cannot be opened
+   */
+  static start(config: VmConfig, plan: BootPlan, options: StartOptions): RunningVm {
+    using undo = new DisposableStack();
+    // First of all: while the rest is made ready they start.
+    const spare = undo.use(new SpareThreads(config.cpus));
+    const runtime = undo.use(RuntimeDir.claim(config.name));
+    const output = openConsoleOutput(
+      config.console.to,
+      (reason) => options.log.warn(`console output is lost from here on: ${reason}`),
+    );
+    undo.move();
+    return new RunningVm(config, plan, options, runtime, new ConsoleHub(output), spare);
+  }
+
+  /** Everything from opening KVM to the last backend's end. */
+  async #live(spare: SpareThreads): Promise<RunOutcome> {
+    const { config } = this;
+    using _spare = spare;
+    await using host = this.#openHost();
+    using consoleSocket = config.console.device === "virtio" ? new ConsoleSocket() : undefined;
+    using devices = openDevices(config, host, consoleSocket?.guest);
+    this.#devices = devices.parts;
+    this.runtime.record({ images: devices.images, startedAt: this.#startedAt.toISOString() });
+    for (;;) {
+      const end = await this.#runOnce({
+        host,
+        config,
+        plan: this.#plan,
+        devices: devices.parts,
+        threads: spare.take(),
+        consoleSocket,
+        print: (bytes) => this.console.write(bytes),
+        log: this.#log,
+        onDeviceChange: (device, kind, detail) => this.#events.add({ kind, device, detail }),
+        signal: this.#quitting.signal,
+      });
+      if (end !== undefined) return end;
+      this.#resets++;
+      this.#log.info("the guest resets");
+      this.#events.add({ kind: "reset" });
+    }
+  }
+
+  /** One power cycle; undefined when there is to be another. */
+  async #runOnce(parts: CycleParts): Promise<RunOutcome | undefined> {
+    let cycle: PowerCycle;
+    try {
+      cycle = await PowerCycle.start(parts);
+    } catch (error) {
+      // The user had enough while the backends started.
+      if (this.#quitting.signal.aborted) return { kind: "off" };
+      throw error;
+    }
+    let end: MachineEnd;
+    try {
+      if (this.#quitting.signal.aborted) cycle.machine.quit();
+      this.#enter(cycle);
+      end = await cycle.run();
+    } finally {
+      this.#leave(cycle);
+      await cycle[Symbol.asyncDispose]();
+    }
+    this.#log.debug("left the guest", {
+      end: end.kind,
+      exits: JSON.stringify(cycle.machine.exits()),
+    });
+    return this.#outcomeOf(end, cycle);
+  }
+
+  #enter(cycle: PowerCycle): void {
+    this.#log.debug("enters the guest");
+    this.#cycle = cycle;
+    this.#nextCycle.resolve(cycle);
+    this.console.guest = cycle;
+    if (this.#state === "starting") this.#state = "running";
+    this.#events.add({ kind: "started" });
+    this.#running.resolve();
+  }
+
+  /** What a person does from here on is not for this machine, which is taken apart. */
+  #leave(cycle: PowerCycle): void {
+    this.console.guest = undefined;
+    this.#cycle = undefined;
+    this.#nextCycle = Promise.withResolvers();
+    this.#exits = sumOf([this.#exits, cycle.machine.exits()]);
+    if (this.#state === "paused") this.#state = "running";
+  }
+
+  #outcomeOf(end: MachineEnd, { panic }: PowerCycle): RunOutcome | undefined {
+    const panicked = (): RunOutcome => ({
+      kind: "failed",
+      reason: `the guest's kernel panicked${panic.reason === undefined ? "" : `: ${panic.reason}`}`,
+    });
+    switch (end.kind) {
+      case "quit":
+        if (!this.#resetting || this.#quitting.signal.aborted) return { kind: "off" };
+        this.#resetting = false;
+        return undefined;
+      case "power-off":
+        return { kind: "off" };
+      case "panic":
+        return panicked();
+      case "reset":
+        if (panic.reason !== undefined) return panicked();
+        // Whoever is to power off and reboots instead has ended, too.
+        return this.#state === "stopping" ? { kind: "off" } : undefined;
+      case "crash":
+        return { kind: "failed", reason: end.reason };
+    }
+  }
+
+  #over(): void {
+    clearTimeout(this.#grace);
+    this.#state = "ended";
+    this.#nextCycle.resolve(undefined);
+    this.#events.add({ kind: "ended" });
+    this.#events.end();
+  }
+
+  info(): VmInfo {
+    const { name, cpus, memory } = this.config;
+    return {
+      name,
+      pid: Deno.pid,
+      state: this.#state,
+      startedAt: this.#startedAt.toISOString(),
+      uptimeSeconds: (performance.now() - this.#startedTicks) / 1000,
+      cpus,
+      memoryBytes: memory,
+      kernel: this.#plan.kernel,
+      cmdline: this.#plan.cmdline,
+      resets: this.#resets,
+      devices: this.#cycle?.devices ??
+        this.#devices.map(({ name, kind, backend, history }) =>
+          describeDevice(name, kind, backend, history)
+        ),
+      runtimeDir: this.runtime.path,
+    };
+  }
+
+  exits(): Record<string, number> {
+    const sum = sumOf([this.#exits, this.#cycle?.machine.exits() ?? {}]);
+    return Object.fromEntries(
+      Object.entries(sum).map(([reason, count]) => [exitReasonName(Number(reason)), count]),
+    );
+  }
+
+  pause(): Promise<void> {
+    return this.#serially(async () => {
+      if (this.#state === "paused") return;
+      for (;;) {
+        this.#require("pause", ["running"]);
+        // Between two machines it is the next that pauses.
+        const cycle = await this.#nextCycle.promise;
+        if (cycle === undefined) continue;
+        await cycle.machine.pause();
+        // It may have ended instead, and what comes next is known a moment later.
+        if (cycle !== this.#cycle || cycle.machine.ended) {
+          await new Promise((resolve) => setTimeout(resolve));
+          continue;
+        }
+        this.#require("pause", ["running"]);
+        this.#state = "paused";
+        this.#events.add({ kind: "paused" });
+        return;
+      }
+    });
+  }
+
+  resume(): Promise<void> {
+    return this.#serially(() => {
+      if (this.#state !== "paused") this.#require("resume", ["running", "stopping"]);
+      else {
+        this.#state = "running";
+        this.#goOn();
+      }
+      return Promise.resolve();
+    });
+  }
+
+  #goOn(): void {
+    void this.#cycle?.machine.run();
+    this.#events.add({ kind: "resumed" });
+  }
+
+  powerButton(): void {
+    this.#require("press the power button of", ["running", "paused", "stopping"]);
+    this.#cycle?.machine.platform.power.pressPowerButton();
+    this.#events.add({ kind: "power-button" });
+  }
+
+  async stop(graceMs: number): Promise<RunOutcome> {
+    if (this.#cycle === undefined) this.quit();
+    else if (this.#state !== "stopping" && this.#state !== "ended") {
+      const paused = this.#state === "paused";
+      this.#state = "stopping";
+      this.powerButton();
+      if (paused) this.#goOn();
+      this.#grace = setTimeout(() => this.quit(), graceMs);
+    }
+    return await this.outcome;
+  }
+
+  quit(): void {
+    if (this.#state === "ended") return;
+    this.#state = "stopping";
+    this.#quitting.abort();
+    this.#cycle?.machine.quit();
+  }
+
+  reset(): void {
+    this.#require("reset", ["running", "paused"]);
+    this.#resetting = true;
+    this.#cycle?.machine.quit();
+  }
+
+  events(signal?: AbortSignal): AsyncIterable<VmEvent> {
+    return this.#events.listen(signal);
+  }
+
+  #require(operation: string, states: readonly VmState[]): void {
+    const state = this.#state;
+    if (!states.includes(state)) {
+      throw new VmStateError(state, `Cannot ${operation} a VM that is ${state}.`);
+    }
+  }
+
+  /** One at a time, in order. */
+  #serially<T>(action: () => Promise<T>): Promise<T> {
+    const done = this.#work.then(action);
+    this.#work = done.catch(() => {});
+    return done;
+  }
+
+  /** Ends the VM at once, if it runs, and gives its name back. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.quit();
+    await this.outcome.catch(() => {});
+    this.console[Symbol.dispose]();
+    this.runtime[Symbol.dispose]();
+  }
+}
+
+function sumOf(counts: readonly Record<number, number>[]): Record<number, number> {
+  const sum: Record<number, number> = {};
+  for (const count of counts) {
+    for (const [reason, n] of Object.entries(count)) {
+      sum[Number(reason)] = (sum[Number(reason)] ?? 0) + n;
+    }
+  }
+  return sum;
+}

@@ -1,0 +1,101 @@
+import assert from "node:assert/strict";
+import { VmStateError } from "./vm_control.ts";
+import { tinyTest, TinyVm } from "./testing.ts";
+
+tinyTest("a VM starts, echoes, tells of itself, and powers off", async (folder) => {
+  await using tiny = await TinyVm.start(folder);
+  const { vm } = tiny;
+  assert.throws(() => vm.reset(), (error) => error instanceof VmStateError);
+  const events = Array.fromAsync(vm.events(), ({ kind }) => kind);
+  await vm.started;
+  await tiny.outputOf(1);
+  await tiny.type("ab");
+  assert.equal(await tiny.outputOf(3), "!ab");
+  const info = vm.info();
+  assert.deepEqual([info.state, info.cpus, info.memoryBytes, info.resets], [
+    "running",
+    1,
+    2 ** 24,
+    0,
+  ]);
+  assert.ok(vm.exits().Io > 3, JSON.stringify(vm.exits()));
+  await tiny.type("q");
+  assert.deepEqual(await vm.outcome, { kind: "off" });
+  assert.equal(vm.info().state, "ended");
+  assert.deepEqual(await events, ["started", "ended"]);
+  await assert.rejects(vm.pause(), { name: "VmStateError" });
+  await assert.rejects(vm.resume(), { name: "VmStateError" });
+});
+
+tinyTest("a paused guest does nothing, loses nothing, and goes on", async (folder) => {
+  await using tiny = await TinyVm.start(folder, { cpus: 2 });
+  const { vm } = tiny;
+  await tiny.outputOf(1);
+  for (let i = 0; i < 20; i++) {
+    await vm.pause();
+    assert.equal(vm.info().state, "paused");
+    const before = vm.exits();
+    await tiny.type("x");
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    assert.deepEqual(vm.exits(), before);
+    assert.equal(tiny.output.length, 1 + i);
+    await vm.resume();
+    await tiny.outputOf(2 + i);
+  }
+  // Twice is once.
+  await Promise.all([vm.pause(), vm.pause()]);
+  await Promise.all([vm.resume(), vm.resume()]);
+  await vm.pause();
+  vm.powerButton();
+  const end = vm.stop(20);
+  // It does not listen to its power button.
+  assert.deepEqual(await end, { kind: "off" });
+});
+
+tinyTest(
+  "a reset, by the guest or from outside, running or paused, starts anew",
+  async (folder) => {
+    await using tiny = await TinyVm.start(folder);
+    const { vm } = tiny;
+    await tiny.outputOf(1);
+    await tiny.type("r");
+    await tiny.outputOf(2);
+    vm.reset();
+    await tiny.outputOf(3);
+    await vm.pause();
+    vm.reset();
+    assert.equal(await tiny.outputOf(4), "!!!!");
+    assert.deepEqual([vm.info().resets, vm.info().state], [3, "running"]);
+    vm.reset();
+    await vm.pause();
+    assert.equal(vm.info().state, "paused");
+    vm.quit();
+    assert.deepEqual(await vm.outcome, { kind: "off" });
+  },
+);
+
+tinyTest("a name is taken while its VM runs, and free afterwards", async (folder) => {
+  {
+    await using first = await TinyVm.start(folder);
+    await first.vm.started;
+    await assert.rejects(TinyVm.start(folder), /A VM named "tiny" runs already \(process \d+\)/);
+    await using other = await TinyVm.start(folder, { name: "other" });
+    await other.outputOf(1);
+  }
+  await using again = await TinyVm.start(folder);
+  await again.outputOf(1);
+});
+
+tinyTest("a VM whose disk is not there does not start, and leaves nothing", async (folder) => {
+  await using tiny = await TinyVm.start(folder, { disk: [{ path: `${folder}/none` }] });
+  await assert.rejects(tiny.vm.started, /Cannot open the disk .*none/);
+  await assert.rejects(tiny.vm.outcome, /Cannot open the disk .*none/);
+});
+
+tinyTest("one device that fails to start takes the others with it", async (folder) => {
+  await using tiny = await TinyVm.start(folder, {
+    rng: {},
+    disk: [{ socket: `${folder}/nobody.sock` }],
+  });
+  await assert.rejects(tiny.vm.outcome, /nobody\.sock: there is no such socket/);
+});
