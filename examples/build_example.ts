@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { join } from "node:path";
-import { fetchDebianKernel, type GuestKernel, type Progress } from "../src/guest/mod.ts";
+import { fetchDebianKernel, type Progress, smallKernel } from "../src/guest/mod.ts";
 import { busyboxInitrd, execute } from "../scripts/lab/mod.ts";
 
 /** Word of the kernel's command line that makes the guest check itself and power off. */
@@ -46,21 +46,23 @@ image: it has no permission to open a file or a socket. Whatever you write here 
 
 /** The files of the example VM. */
 export interface Example {
-  readonly kernel: GuestKernel;
+  /** What a configuration calls the kernel, and what `uname -r` prints. */
+  readonly kernel: { readonly name: "small" | "debian"; readonly version: string };
   readonly initrd: string;
   /** An ext4 image; the guest writes to it. */
   readonly disk: string;
 }
 
 /**
- * Makes what the example VM needs, where it is not there from before: Debian's kernel, an initial RAM disk with busybox,
- * and a disk with a few files.
+ * Makes what the example VM needs, where it is not there from before: our small kernel if it was built, else Debian's, an
+ * initial RAM disk with busybox, and a disk with a few files.
  */
 export async function buildExample(cacheDir: string, progress: Progress): Promise<Example> {
-  const kernel = await fetchDebianKernel(cacheDir, progress);
+  const kernel = await smallKernel(cacheDir) ?? await fetchDebianKernel(cacheDir, progress);
+  const modulesDir = "modulesDir" in kernel ? kernel.modulesDir : undefined;
   const directory = join(cacheDir, "example");
   await Deno.mkdir(directory, { recursive: true });
-  const initrd = await busyboxInitrd(INIT, kernel.modulesDir);
+  const initrd = await busyboxInitrd(INIT, modulesDir);
   const key = createHash("sha256").update(initrd).digest("hex").slice(0, 16);
   const path = join(directory, `initrd-${key}.cpio`);
   if (!await exists(path)) {
@@ -70,7 +72,11 @@ export async function buildExample(cacheDir: string, progress: Progress): Promis
     await Deno.writeFile(`${path}.${Deno.pid}`, initrd);
     await Deno.rename(`${path}.${Deno.pid}`, path);
   }
-  return { kernel, initrd: path, disk: await exampleDisk(directory, progress) };
+  return {
+    kernel: { name: modulesDir === undefined ? "small" : "debian", version: kernel.version },
+    initrd: path,
+    disk: await exampleDisk(directory, progress),
+  };
 }
 
 async function exampleDisk(directory: string, progress: Progress): Promise<string> {

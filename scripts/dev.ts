@@ -20,17 +20,21 @@ if (!kvm.real) {
   await ready("lab");
 }
 const example = await buildExample(cacheDir(), showProgress());
+const origin = example.kernel.name === "small"
+  ? "our small kernel"
+  : "Debian's kernel; a small one starts faster: deno task guest:kernel";
+console.error(`dev: the guest runs Linux ${example.kernel.version}, ${origin}`);
 if (Deno.stdin.isTerminal() && Deno.stdout.isTerminal()) {
   Deno.exit(await shell(example, kvm.real));
 } else {
   Deno.exit(await selfCheck(example, kvm.real));
 }
 
-function command({ initrd, disk }: Example, words: string): string[] {
+function command({ kernel, initrd, disk }: Example, words: string): string[] {
   const devices = ["--disk", disk, "--rng", "--memory", "512M", "--cpus", "2"];
   return [
     ...spectrumCommand,
-    ...["run", "--name", "example", "--kernel", "debian", "--initrd", initrd, ...devices],
+    ...["run", "--name", "example", "--kernel", kernel.name, "--initrd", initrd, ...devices],
     ...["--cmdline", words],
   ];
 }

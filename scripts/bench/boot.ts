@@ -1,4 +1,4 @@
-import { cacheDir, fetchDebianKernel, showProgress } from "../../src/guest/mod.ts";
+import { buildKernel, cacheDir, fetchDebianKernel, showProgress } from "../../src/guest/mod.ts";
 import { exitReasonName } from "../../src/kvm/mod.ts";
 import { busyboxInitrd } from "../lab/mod.ts";
 import { ready } from "../ready.ts";
@@ -16,6 +16,9 @@ const RUNS = 5;
 const MEMORY_MIB = 256;
 /** What the guest's init prints first of all. */
 const MARK = "bench: init";
+const INIT = `echo "${MARK}"\ngrep Mem /proc/meminfo\npoweroff\n`;
+/** For what a boot takes of little memory. */
+const SMALL_MEMORY_MIB = 128;
 const CMDLINE = "console=ttyS0 quiet panic=-1";
 /** Seconds after which a boot counts as failed. */
 const LIMIT = 120;
@@ -23,7 +26,7 @@ const LIMIT = 120;
 /** A monitor that boots the kernel. */
 interface Monitor {
   readonly name: string;
-  command(kernel: string, initrd: string): string[];
+  command(kernel: string, initrd: string, mib: number): string[];
   /** What it prints just before it first enters the guest. */
   readonly enters: RegExp;
 }
@@ -37,18 +40,18 @@ interface Boot {
 
 const ours: Monitor = {
   name: "spectrum",
-  command: (kernel, initrd) => [
+  command: (kernel, initrd, mib) => [
     `${root}dist/spectrum`,
     ...["--log-level", "debug", "run", "--kernel", kernel, "--initrd", initrd],
-    ...["--memory", `${MEMORY_MIB}M`, "--cmdline", "quiet"],
+    ...["--memory", `${mib}M`, "--cmdline", "quiet"],
   ],
   enters: /enters the guest/,
 };
 
 const qemu = (machine: "microvm" | "q35"): Monitor => ({
   name: `qemu ${machine}`,
-  command: (kernel, initrd) => [
-    ...["qemu-system-x86_64", "-M", `${machine},accel=kvm`, "-cpu", "host", "-m", `${MEMORY_MIB}`],
+  command: (kernel, initrd, mib) => [
+    ...["qemu-system-x86_64", "-M", `${machine},accel=kvm`, "-cpu", "host", "-m", `${mib}`],
     ...["-nodefaults", "-no-user-config", "-no-reboot", "-display", "none", "-serial", "stdio"],
     ...["-trace", "runstate_set", "-kernel", kernel, "-initrd", initrd, "-append", CMDLINE],
   ],
@@ -56,27 +59,59 @@ const qemu = (machine: "microvm" | "q35"): Monitor => ({
   enters: /new_state 9 /,
 });
 
-/** Boots of the same kernel and initramfs under our monitor and QEMU's, from process start to /init. */
+/** A monitor that boots one of the kernels. */
+interface Subject {
+  readonly monitor: Monitor;
+  readonly kernel: GuestKernel;
+}
+
+interface GuestKernel {
+  /** What `uname -r` prints. */
+  readonly version: string;
+  readonly path: string;
+}
+
+/** Boots of our small kernel and of Debian's under our monitor and QEMU's, from process start to /init. */
 export const boot: Bench = {
   name: "boot",
-  summary: "time to /init beside QEMU's microvm and q35, and our exits by kind",
+  summary:
+    "time to /init beside QEMU's microvm and q35, with our kernel and Debian's; exits, memory",
   async run({ runs = RUNS, progress }: BenchOptions): Promise<BenchResult> {
-    await ready("guest", "lab");
+    await ready("guest", "kernel", "lab");
     await compile();
-    const kernel = await fetchDebianKernel(cacheDir(), showProgress());
-    const initrd = await Deno.makeTempFile({ dir: cacheDir(), prefix: "bench-boot-" });
+    const cache = cacheDir();
+    const built = await buildKernel({ cacheDir: cache, progress: showProgress() });
+    const fetched = await fetchDebianKernel(cache, showProgress());
+    const small = { version: built.version, path: built.vmlinux };
+    const debian = { version: fetched.version, path: fetched.vmlinuz };
+    const initrd = await Deno.makeTempFile({ dir: cache, prefix: "bench-boot-" });
     try {
-      await Deno.writeFile(initrd, await busyboxInitrd(`echo "${MARK}"\npoweroff\n`, undefined));
+      await Deno.writeFile(initrd, await busyboxInitrd(INIT, undefined));
       await Deno.chmod(initrd, 0o644);
       await using stage = await openStage({ files: [initrd] });
-      const monitors = [ours, qemu("q35"), qemu("microvm")];
-      const boots = await bootAll(stage, monitors, { kernel: kernel.vmlinuz, initrd }, {
-        runs,
-        progress,
-      });
+      const subjects = [small, debian].flatMap((kernel) =>
+        [ours, qemu("q35"), qemu("microvm")].map((monitor): Subject => ({ monitor, kernel }))
+      );
+      const boots = await bootAll(stage, subjects, initrd, { runs, progress });
+      const own = (kernel: GuestKernel) =>
+        boots[subjects.findIndex((one) => one.monitor === ours && one.kernel === kernel)];
       return {
-        measurements: measurementsOf(monitors, boots),
-        notes: notesOf(kernel.version, boots),
+        measurements: [
+          ...measurementsOf(subjects, boots),
+          ...spans.map(([name, span]) =>
+            compare(`${name}, small kernel beside Debian's`, "ms", "less", own(small).map(span), {
+              name: debian.version,
+              values: own(debian).map(span),
+            })
+          ),
+        ],
+        notes: [
+          `${MEMORY_MIB} MiB, 1 vCPU, quiet.`,
+          ...exitNotes(small, own(small)),
+          ...exitNotes(debian, own(debian)),
+          await memoryNote(stage, small, initrd),
+          await memoryNote(stage, debian, initrd),
+        ],
       };
     } finally {
       await Deno.remove(initrd);
@@ -92,19 +127,20 @@ async function compile(): Promise<void> {
   if (!success) throw new Error(new TextDecoder().decode(stderr));
 }
 
-/** All monitors in turn, so that what else goes on hits all of them. */
+/** All in turn, so that what else goes on hits all of them. */
 async function bootAll(
   stage: Stage,
-  monitors: readonly Monitor[],
-  { kernel, initrd }: { kernel: string; initrd: string },
+  subjects: readonly Subject[],
+  initrd: string,
   { runs, progress }: Required<BenchOptions>,
 ): Promise<Boot[][]> {
-  const boots: Boot[][] = monitors.map(() => []);
+  const boots: Boot[][] = subjects.map(() => []);
   // The first round warms caches and does not count.
   for (let run = 0; run <= runs; run++) {
-    for (const [i, monitor] of monitors.entries()) {
-      progress(run === 0 ? `warm-up: ${monitor.name}` : `run ${run} of ${runs}: ${monitor.name}`);
-      const boot = await bootOnce(stage, monitor, monitor.command(kernel, initrd));
+    for (const [i, { monitor, kernel }] of subjects.entries()) {
+      const what = `${monitor.name}, ${kernel.version}`;
+      progress(run === 0 ? `warm-up: ${what}` : `run ${run} of ${runs}: ${what}`);
+      const boot = await bootOnce(stage, monitor, monitor.command(kernel.path, initrd, MEMORY_MIB));
       if (run > 0) boots[i].push(boot);
     }
   }
@@ -133,31 +169,46 @@ async function bootOnce(stage: Stage, { name, enters }: Monitor, command: string
   return { entered, init, output };
 }
 
-function measurementsOf(monitors: readonly Monitor[], boots: readonly Boot[][]): Measurement[] {
-  const [own, ...others] = boots;
-  const spans: [string, (boot: Boot) => number][] = [
-    ["process start to /init", (boot) => boot.init],
-    ["first KVM_RUN to /init", (boot) => boot.init - boot.entered],
-  ];
-  return spans.flatMap(([name, span]) =>
-    others.map((other, i) =>
-      compare(`${name}, beside ${monitors[i + 1].name}`, "ms", "less", own.map(span), {
-        name: monitors[i + 1].name,
-        values: other.map(span),
-      })
-    )
-  );
+/** What is measured of a boot, in milliseconds. */
+const spans: readonly [string, (boot: Boot) => number][] = [
+  ["process start to /init", (boot) => boot.init],
+  ["first KVM_RUN to /init", (boot) => boot.init - boot.entered],
+];
+
+/** Ours beside every other monitor with the same kernel. */
+function measurementsOf(subjects: readonly Subject[], boots: readonly Boot[][]): Measurement[] {
+  return subjects.flatMap(({ monitor, kernel }, i) => {
+    if (monitor === ours) return [];
+    const own = subjects.findIndex((one) => one.monitor === ours && one.kernel === kernel);
+    return spans.map(([name, span]) =>
+      compare(
+        `${name}, ${kernel.version}, beside ${monitor.name}`,
+        "ms",
+        "less",
+        boots[own].map(span),
+        { name: monitor.name, values: boots[i].map(span) },
+      )
+    );
+  });
 }
 
-function notesOf(version: string, [own]: readonly Boot[][]): string[] {
+function exitNotes({ version }: GuestKernel, own: readonly Boot[]): string[] {
   const exits = /exits=(\{.*?\})/.exec(own[own.length - 1].output)?.[1];
   const counts = Object.entries(JSON.parse(exits ?? "{}") as Record<string, number>);
   const total = counts.reduce((sum, [, count]) => sum + count, 0);
-  const kinds = counts.map(([reason, count]) => `${exitReasonName(Number(reason))} ${count}`).join(
-    ", ",
-  );
-  return [
-    `Kernel ${version}, ${MEMORY_MIB} MiB, 1 vCPU, quiet; until power-off.`,
-    `Exits of ours in the last run: ${total} (${kinds}).`,
-  ];
+  const kinds = counts.map(([reason, count]) => `${exitReasonName(Number(reason))} ${count}`);
+  return [`Exits of ours with ${version}, until power-off: ${total} (${kinds.join(", ")}).`];
+}
+
+/** What a guest with little memory has left after its boot. */
+async function memoryNote(stage: Stage, { version, path }: GuestKernel, initrd: string) {
+  const { output } = await bootOnce(stage, ours, ours.command(path, initrd, SMALL_MEMORY_MIB));
+  const [, total, available] = /MemTotal: +(\d+)[^]*MemAvailable: +(\d+)/.exec(output) ?? [];
+  const mib = (kib: number) => (kib / 1024).toFixed(1);
+  const taken = SMALL_MEMORY_MIB * 1024 - Number(available);
+  const { size } = await Deno.stat(path);
+  return `${version}: image ${mib(size / 1024)} MiB; of ${SMALL_MEMORY_MIB} MiB the kernel keeps ` +
+    `${mib(SMALL_MEMORY_MIB * 1024 - Number(total))} for itself, ${
+      mib(taken)
+    } are taken after boot.`;
 }
