@@ -74,6 +74,18 @@ EXPORT int sp_connect(const char *path, int type) {
   return fd;
 }
 
+// struct ucred is a layout of libc: process, user and group of who connected, as they were then.
+EXPORT int sp_peer(int fd, int *out) {
+  struct ucred peer;
+  socklen_t size = sizeof peer;
+  if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size)) return -errno;
+  out[0] = peer.pid, out[1] = (int)peer.uid, out[2] = (int)peer.gid;
+  return 0;
+}
+
+// Makes descriptor `as`, a standard stream, another name of what `fd` is.
+EXPORT int sp_redirect(int fd, int as) { return as < 0 || as > 2 ? -EINVAL : result(dup2(fd, as)); }
+
 EXPORT int sp_isatty(int fd) { return isatty(fd); }
 
 // ---- Threads that can be kicked out of a system call ----------------------------------------

@@ -39,7 +39,7 @@ export {
 export { check, OsError } from "./os_error.ts";
 export { type Payload, payload, workerFlags } from "./payload.ts";
 export { Events, Poller } from "./poller.ts";
-export { type ExitStatus, processDescriptor, reap, spawnStarter } from "./process.ts";
+export { type ExitStatus, processDescriptor, reap, redirect, spawnStarter } from "./process.ts";
 export { Reactor } from "./reactor.ts";
 export {
   forbidInspection,
@@ -68,6 +68,8 @@ export {
   acceptUnix,
   connectUnix,
   listenUnix,
+  type Peer,
+  peerOf,
   setNonBlocking,
   socketPair,
   SocketType,

@@ -35,3 +35,10 @@ export function reap(pid: number): ExitStatus | undefined {
 export function processDescriptor(pid: number): Owned<Fd> {
   return Fd.own(check(monitor().sp_pidfd(pid), "watch", `process ${pid}`));
 }
+
+const streams = { input: 0, output: 1, error: 2 } as const;
+
+/** Lets a standard stream of this process be an open file from here on; the descriptor stays the caller's. */
+export function redirect(stream: keyof typeof streams, to: Fd): void {
+  check(monitor().sp_redirect(to.raw(), streams[stream]), "redirect", `standard ${stream}`);
+}

@@ -78,6 +78,8 @@ export const monitorOnlySymbols = {
   sp_socket_pair: { parameters: ["i32", "buffer"], result: "i32" },
   sp_listen: { parameters: ["buffer", "i32"], result: "i32" },
   sp_connect: { parameters: ["buffer", "i32"], result: "i32" },
+  sp_peer: { parameters: ["i32", "buffer"], result: "i32" },
+  sp_redirect: { parameters: ["i32", "i32"], result: "i32" },
   sp_isatty: { parameters: ["i32"], result: "i32" },
   sp_install_kick: { parameters: [], result: "i32" },
   sp_thread_id: { parameters: [], result: "i32" },

@@ -30,6 +30,25 @@ export function acceptUnix(fd: Fd): Owned<Fd> | undefined {
   return Fd.own(check(result, "accept", "a connection"));
 }
 
+/** Who made a connection. */
+export interface Peer {
+  readonly pid: number;
+  readonly uid: number;
+  readonly gid: number;
+}
+
+/** Who is at the other end of a connected socket, as of when it connected (SO_PEERCRED). */
+export function peerOf(fd: Fd): Peer {
+  const [pid, uid, gid] = peerNumbers(fd);
+  return { pid, uid: uid >>> 0, gid: gid >>> 0 };
+}
+
+function peerNumbers(fd: Fd): Int32Array {
+  const out = new Int32Array(3);
+  check(monitor().sp_peer(fd.raw(), out), "identify", "a peer");
+  return out;
+}
+
 /** Whether operations on the open file return -EAGAIN instead of waiting; all its descriptors share this. */
 export function setNonBlocking(fd: Fd, on: boolean): void {
   check(library().sp_set_nonblocking(fd.raw(), on ? 1 : 0), "configure", "a descriptor");
