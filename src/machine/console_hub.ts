@@ -17,7 +17,7 @@ export interface ConsoleViewer {
   closed?(): void;
 }
 
-/** The right to write to a console; disposing gives it back. */
+/** The right to write to a console; disposing gives it back, and drops what the guest has not begun to take. */
 export interface ConsoleInput extends Disposable {
   /** Gives the guest all of the bytes; resolves when it took the last, or will take no more. */
   input(bytes: Uint8Array): Promise<void>;
@@ -81,7 +81,10 @@ export class ConsoleHub implements ConsoleOutput {
     const writer: ConsoleInput = {
       input: (bytes) => {
         if (this.#writer !== writer) return Promise.resolve();
-        return this.#typing = this.#typing.then(() => this.#guest?.input(bytes));
+        return this.#typing = this.#typing.then(() =>
+          // What a writer leaves behind that went before the guest took it is not its successor's to wait for.
+          this.#writer === writer ? this.#guest?.input(bytes) : undefined
+        );
       },
       [Symbol.dispose]: () => {
         if (this.#writer === writer) this.#writer = undefined;

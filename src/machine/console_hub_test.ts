@@ -113,6 +113,8 @@ Deno.test("one writes at a time, and what is typed stays in order", async () => 
   assert.ok(writer !== undefined);
   assert.equal(hub.takeInput(), undefined);
   const first = writer.input(bytes("a"));
+  const late = writer.input(bytes("dropped"));
+  await turn();
   writer[Symbol.dispose]();
   await writer.input(bytes("not any more"));
   const next = hub.takeInput();
@@ -120,7 +122,7 @@ Deno.test("one writes at a time, and what is typed stays in order", async () => 
   const second = next.input(bytes("b"));
   assert.equal(typed, "");
   room.resolve();
-  await Promise.all([first, second]);
+  await Promise.all([first, late, second]);
   assert.equal(typed, "ab");
   hub.guest = undefined;
   await next.input(bytes("to nobody"));

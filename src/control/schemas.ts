@@ -1,0 +1,122 @@
+import * as v from "valibot";
+
+/** Everything that the control API takes and gives, as schemas: types, validation and documentation come from here. */
+
+const text = v.string("a string is expected");
+const count = v.pipe(
+  v.number("a number is expected"),
+  v.integer("a whole number is expected"),
+  v.minValue(0, "a number of at least 0 is expected"),
+);
+const time = v.pipe(text, v.isoTimestamp());
+
+function described<S extends v.GenericSchema>(schema: S, description: string) {
+  return v.pipe(schema, v.description(description));
+}
+
+export const State = v.object({
+  state: v.picklist(["starting", "running", "paused", "stopping", "ended"]),
+});
+
+export const Queue = v.object({
+  index: count,
+  size: count,
+  enabled: v.boolean(),
+  available: described(count, "index of the available ring, modulo 65536"),
+  used: described(count, "index of the used ring, modulo 65536"),
+});
+
+export const Device = v.object({
+  name: text,
+  kind: text,
+  backend: described(
+    v.picklist(["worker", "foreign"]),
+    "a worker process of the VM, or somebody else's",
+  ),
+  state: v.picklist(["connected", "away"]),
+  pid: v.optional(described(count, "process id of the worker")),
+  permissions: described(text, "what the worker holds"),
+  restarts: described(count, "how often its backend was replaced"),
+  queues: v.array(Queue),
+  features: described(text, "negotiated feature bits, in hex"),
+});
+
+export const Devices = v.array(Device);
+
+export const Info = v.object({
+  name: text,
+  pid: described(count, "process id of the monitor"),
+  ...State.entries,
+  startedAt: time,
+  uptimeSeconds: v.number(),
+  cpus: count,
+  memoryBytes: count,
+  kernel: described(text, "path of the kernel's file"),
+  cmdline: text,
+  resets: described(count, "how often the guest has rebooted"),
+  devices: Devices,
+  runtimeDir: text,
+});
+
+export const Config = v.looseObject({
+  name: text,
+  kernel: text,
+  cmdline: text,
+  memory: described(count, "bytes"),
+  cpus: count,
+  disk: v.array(v.looseObject({ readonly: v.boolean() })),
+  console: v.looseObject({ to: text, device: v.picklist(["serial", "virtio"]) }),
+});
+
+export const Event = v.object({
+  time,
+  kind: v.picklist([
+    "started",
+    "paused",
+    "resumed",
+    "reset",
+    "power-button",
+    "device-away",
+    "device-back",
+    "snapshot",
+    "ended",
+  ]),
+  device: v.optional(text),
+  detail: v.optional(text),
+});
+
+export const Outcome = v.object({
+  kind: v.picklist(["off", "reset", "failed"]),
+  reason: v.optional(text),
+});
+
+export const Stop = v.strictObject({
+  graceMs: v.optional(
+    described(
+      v.pipe(count, v.maxValue(86_400_000, "at most a day is possible")),
+      "how long the guest has to power off after its power button, in milliseconds",
+    ),
+    30_000,
+  ),
+  force: v.optional(described(v.boolean("true or false is expected"), "end it at once"), false),
+});
+
+export const Snapshot = v.strictObject({
+  dir: described(
+    v.pipe(text, v.startsWith("/", "an absolute path is expected")),
+    "absolute path of a directory, which must be empty or not exist",
+  ),
+});
+
+export const Problem = v.object({
+  error: v.object({
+    code: described(
+      v.picklist(["http", "request", "not-found", "state", "usage", "host", "internal"]),
+      "class of the error",
+    ),
+    message: described(text, "what was attempted, why it failed, what to do"),
+  }),
+});
+
+/** Class of an error of the control API. */
+export type ProblemCode = v.InferOutput<typeof Problem>["error"]["code"];
