@@ -52,7 +52,7 @@ EXPORT int sp_listen(const char *path, int type) {
   if (bad) return bad;
   int fd = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
   if (fd < 0) return -errno;
-  if (bind(fd, (void *)&address, sizeof address) || listen(fd, 16)) {
+  if (bind(fd, (void *)&address, sizeof address) || listen(fd, 128)) {
     int error = errno;
     close(fd);
     return -error;

@@ -181,7 +181,8 @@ Deno.test("nonsense is refused, and disturbs nobody else", async () => {
     ["two lengths", "POST / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab", 400],
     ["chunks", "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 411],
     ["an upgrade", "GET / HTTP/1.1\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n", 400],
-    ["a proxy's form", "GET http://x/ HTTP/1.1\r\n\r\n", 400],
+    ["a proxy's form", "GET http://x/ HTTP/1.1\r\n\r\n", 404],
+    ["another scheme", "GET ftp://x/ HTTP/1.1\r\n\r\n", 400],
     ["a tunnel", "CONNECT x:1 HTTP/1.1\r\n\r\n", 400],
     ["no path", "GET * HTTP/1.1\r\n\r\n", 400],
   ];

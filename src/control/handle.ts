@@ -84,6 +84,8 @@ function readBody(
       return { refusal: "The body is not JSON." };
     }
   }
+  // To the library an array is an object, too.
+  if (Array.isArray(value)) return { refusal: "The body cannot be used: an object is expected." };
   const result = v.safeParse(schema, value);
   if (result.success) return { value: result.output };
   const [issue] = result.issues;

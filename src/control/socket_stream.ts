@@ -2,6 +2,7 @@ import {
   Errno,
   Events,
   type Fd,
+  type Owned,
   type Reactor,
   read,
   sendMessage,
@@ -15,7 +16,7 @@ const CHUNK = 16384;
  * time. Nothing here throws for what the other side does.
  */
 export class SocketStream implements Disposable {
-  readonly #fd: Fd;
+  readonly #fd: Owned<Fd>;
   readonly #reactor: Reactor;
   readonly #stopWatching: () => void;
   readonly #buffer = new Uint8Array(CHUNK);
@@ -25,7 +26,7 @@ export class SocketStream implements Disposable {
   #writer: (() => void) | undefined;
 
   /** @param fd becomes the stream's */
-  constructor(fd: Fd, reactor: Reactor) {
+  constructor(fd: Owned<Fd>, reactor: Reactor) {
     this.#fd = fd.move();
     this.#reactor = reactor;
     setNonBlocking(this.#fd, true);

@@ -4,6 +4,7 @@ import {
   type Fd,
   listenUnix,
   OsError,
+  type Owned,
   peerOf,
   type Reactor,
   setNonBlocking,
@@ -29,7 +30,7 @@ export interface UnixServerOptions {
 /** A socket at a path, for its owner alone: whoever else gets at it is refused (SO_PEERCRED). */
 export class UnixServer implements AsyncDisposable {
   readonly #options: UnixServerOptions;
-  readonly #listener: Fd;
+  readonly #listener: Owned<Fd>;
   readonly #reactor: Reactor;
   readonly #streams = new Map<SocketStream, Promise<void>>();
   #paused: ReturnType<typeof setTimeout> | undefined;
@@ -52,7 +53,7 @@ export class UnixServer implements AsyncDisposable {
 
   #accept(): void {
     for (;;) {
-      let fd: Fd | undefined;
+      let fd: Owned<Fd> | undefined;
       try {
         fd = acceptUnix(this.#listener);
       } catch (error) {
@@ -64,7 +65,7 @@ export class UnixServer implements AsyncDisposable {
     }
   }
 
-  #admit(fd: Fd): void {
+  #admit(fd: Owned<Fd>): void {
     using connection = fd;
     const { uid, pid } = peerOf(connection);
     const own = Deno.uid() ?? 0;

@@ -15,7 +15,7 @@ interface Parser {
 }
 
 interface HeaderInfo {
-  readonly method: number | string;
+  readonly method: string;
   readonly url: string;
   /** Names and values in turn. */
   readonly headers: readonly string[];
@@ -84,17 +84,20 @@ export class RequestParser {
   }
 
   #begin(info: HeaderInfo): void {
-    const { url, versionMajor, versionMinor } = info;
+    const { method, url, versionMajor, versionMinor } = info;
     if (versionMajor !== 1) throw new HttpError(400, "only HTTP/1.0 and 1.1 are spoken here");
+    if (!HTTPParser.methods.includes(method)) throw new HttpError(400, "there is no such method");
     if (info.upgrade) throw new HttpError(400, "this server does not change the protocol");
     const length = lengthOf(info.headers);
     if (length > MAX_BODY) throw new HttpError(413, `a body has at most ${MAX_BODY} bytes`);
-    if (!url.startsWith("/")) throw new HttpError(400, "a path is expected, which starts with /");
+    // A client that takes us for a proxy names the host, too (RFC 9112 §3.2.2).
+    const path = url.replace(/^http:\/\/[^/?]*/, "").split("?", 1)[0];
+    if (!path.startsWith("/")) throw new HttpError(400, "a path is expected, which starts with /");
     this.#bodySize = length;
     this.#expectsContinue = headerOf(info.headers, "expect")?.toLowerCase() === "100-continue";
     this.#head = {
-      method: HTTPParser.methods[Number(info.method)],
-      path: url.split("?", 1)[0],
+      method,
+      path,
       keepAlive: info.shouldKeepAlive,
       chunks: versionMinor >= 1,
     };
