@@ -1,5 +1,6 @@
 /** Address decoding, and the shared memory in which all device state lives under locks that any thread can take. */
 
+export { BadState } from "./bad_state.ts";
 export { Bus, MmioBus, PortBus, RangeConflict } from "./bus.ts";
 export { type AccessSize, type BusRange, IgnoredDevice, type IoDevice } from "./io_device.ts";
 export {

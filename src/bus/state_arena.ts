@@ -21,6 +21,11 @@ export class StateArena {
 
   constructor(readonly state: SharedState) {}
 
+  /** End of what was handed out so far. */
+  get used(): number {
+    return this.#next;
+  }
+
   /** Offset of `bytes` zeroed bytes, aligned to `align` (a power of two up to 64). Throws StateExhausted. */
   allocate(bytes: number, align = 8): number {
     if (align < 4 || align > MAX_ALIGN || (align & (align - 1)) !== 0) {

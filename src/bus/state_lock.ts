@@ -54,6 +54,11 @@ export class StateLock {
     }
   }
 
+  /** Frees the lock, whatever saved state says of it; nobody may hold it or wait for it. */
+  restored(): void {
+    Atomics.store(this.#words, this.#index, FREE);
+  }
+
   /** Runs `action` under the lock. Hot paths write acquire/try/finally instead, which needs no closure. */
   run<T>(action: () => T): T {
     this.acquire();

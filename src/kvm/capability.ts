@@ -16,6 +16,7 @@ export const Capability = {
   /** KVM_CAP_SIGNAL_MSI */ SignalMsi: 77,
   /** KVM_CAP_READONLY_MEM */ ReadonlyMemory: 81,
   /** KVM_CAP_IOEVENTFD_ANY_LENGTH */ IoeventfdAnyLength: 122,
+  /** KVM_CAP_XSAVE2: bytes of a vCPU's XSAVE state */ Xsave2: 208,
   /** KVM_CAP_IMMEDIATE_EXIT */ ImmediateExit: 136,
 } as const;
 

@@ -28,16 +28,23 @@ Deno.test("request numbers are the kernel's", () => {
     GetSupportedCpuid: 0xc008ae05,
   });
   assert.deepEqual(VmRequest, {
+    CheckExtension: 0xae03,
     CreateVcpu: 0xae41,
     SetUserMemoryRegion: 0x4020ae46,
     SetTssAddress: 0xae47,
     SetIdentityMapAddress: 0x4008ae48,
     CreateIrqchip: 0xae60,
+    GetIrqchip: 0xc208ae62,
+    SetIrqchip: 0x8208ae63,
     IrqLine: 0x4008ae61,
     SetGsiRouting: 0x4008ae6a,
     Irqfd: 0x4020ae76,
     CreatePit: 0x4040ae77,
     Ioeventfd: 0x4040ae79,
+    SetClock: 0x4030ae7b,
+    GetClock: 0x8030ae7c,
+    GetPit: 0x8070ae9f,
+    SetPit: 0x4070aea0,
     SignalMsi: 0x4020aea5,
   });
   assert.deepEqual(VcpuRequest, {
@@ -57,6 +64,19 @@ Deno.test("request numbers are the kernel's", () => {
     GetMpState: 0x8004ae98,
     SetMpState: 0x4004ae99,
     Nmi: 0xae9a,
+    GetEvents: 0x8040ae9f,
+    SetEvents: 0x4040aea0,
+    GetDebugRegs: 0x8080aea1,
+    SetDebugRegs: 0x4080aea2,
+    GetTscKhz: 0xaea3,
+    GetXsave: 0x9000aea4,
+    SetXsave: 0x5000aea5,
+    GetXcrs: 0x8188aea6,
+    SetXcrs: 0x4188aea7,
+    KvmclockControl: 0xaead,
+    GetXsave2: 0x9000aecf,
+    SetDeviceAttribute: 0x4018aee1,
+    GetDeviceAttribute: 0x4018aee2,
   });
 });
 

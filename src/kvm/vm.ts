@@ -75,6 +75,11 @@ export class Vm implements Disposable {
     return this.fd.share();
   }
 
+  /** KVM_CHECK_EXTENSION: 0 when missing, otherwise 1 or a number. */
+  checkExtension(capability: number): number {
+    return perform(this.fd, VmRequest.CheckExtension, capability, "ask", "the VM");
+  }
+
   /** Three pages for KVM on Intel hosts, outside of RAM; before the first vCPU. */
   setTssAddress(address: number): void {
     perform(this.fd, VmRequest.SetTssAddress, address, "set the TSS address of", "the VM");

@@ -1,121 +1,91 @@
+import type { SharedState } from "../bus/mod.ts";
 import {
-  applyEntry,
-  type Entry,
-  IDENTITY_MAP_ADDRESS,
-  loadKernel,
-  openBootFile,
-  pciWindows,
-  TSS_ADDRESS,
-  writeAcpi,
-} from "../boot/mod.ts";
-import { SharedState, StateArena } from "../bus/mod.ts";
-import type { VmConfig } from "../config/mod.ts";
-import { Capability, physicalBits, resetVcpu, type Vcpu, vcpuCpuid, type Vm } from "../kvm/mod.ts";
-import { MachineMemory } from "../memory/mod.ts";
-import { EventFd } from "../os/mod.ts";
-import { createPlatform, type PlatformControl } from "../pci/mod.ts";
-import { Outcome, VcpuControl, VcpuThread } from "../vcpu/mod.ts";
-import type { BootPlan } from "./boot_plan.ts";
+  type ClockState,
+  type CpuidEntry,
+  GuestClock,
+  saveChips,
+  saveVcpu,
+  tscKhz,
+  type Vcpu,
+  type Vm,
+  xsaveSize,
+} from "../kvm/mod.ts";
+import type { MachineMemory } from "../memory/mod.ts";
+import type { EventFd, Reactor, Window } from "../os/mod.ts";
+import type { PlatformControl } from "../pci/mod.ts";
+import { Outcome, type VcpuThread } from "../vcpu/mod.ts";
 import { describeOutcome, type MachineEnd } from "./describe_outcome.ts";
-import type { DeviceParts } from "./device_supervisor.ts";
-import type { Host } from "./host.ts";
+import { layoutOf, type MachineState } from "./machine_state.ts";
 import { MachineError } from "./outcome.ts";
-
-/** Room for the state of all in-monitor devices. */
-const STATE_SIZE = 2 ** 20;
 
 /** A vCPU comes out of the guest at once, unless it waits for room for what its guest prints. In milliseconds. */
 const PAUSE_MS = 5000;
 
-/** The control thread runs no vCPU whose machine a device could end. */
-const NO_EVENTS = { raise() {}, stopping: false };
+/** What a machine consists of. */
+export interface MachineParts {
+  readonly window: Window;
+  readonly vm: Vm;
+  readonly vcpus: readonly Vcpu[];
+  readonly cpuid: readonly (readonly CpuidEntry[])[];
+  readonly memory: MachineMemory;
+  readonly state: SharedState;
+  /** Bytes of the state that devices have. */
+  readonly stateUsed: number;
+  readonly platform: PlatformControl;
+  readonly threads: readonly VcpuThread[];
+  readonly attention: EventFd;
+  /** Of a machine that was saved. */
+  readonly stoppedAt?: ClockState;
+}
 
 /** One power cycle of a VM: from a kernel in memory to the outcome of its vCPUs. */
 export class Machine implements Disposable {
+  readonly #parts: MachineParts;
   readonly #owned: DisposableStack;
-  readonly #threads: VcpuThread[];
-  readonly #attention: EventFd;
+  readonly #clock: GuestClock;
+  /** What the clocks showed when the vCPUs came to rest; they go on from there. */
+  #stoppedAt: ClockState | undefined;
   readonly #ended = Promise.withResolvers<MachineEnd>();
   #allParked = Promise.withResolvers<void>();
-  readonly memory: MachineMemory;
-  /** The control thread's side of the devices. */
-  readonly platform: PlatformControl;
 
-  private constructor(
-    owned: DisposableStack,
-    threads: VcpuThread[],
-    attention: EventFd,
-    memory: MachineMemory,
-    platform: PlatformControl,
-  ) {
+  private constructor(parts: MachineParts, owned: DisposableStack) {
+    this.#parts = parts;
     this.#owned = owned;
-    this.#threads = threads;
-    this.#attention = attention;
-    this.memory = memory;
-    this.platform = platform;
+    this.#clock = new GuestClock(parts.window, parts.vm, parts.vcpus);
+    this.#stoppedAt = parts.stoppedAt;
   }
 
-  /**
-   * Builds a machine with a kernel in its memory; it does not run yet.
-   *
-   * @param spare threads for its vCPUs; they end with it
-   * @throws {KernelError} when the kernel or initrd cannot be used
-   * @throws {HostError} when the host cannot run such a machine
-   */
-  static assemble(
-    host: Host,
-    config: VmConfig,
-    plan: BootPlan,
-    devices: readonly DeviceParts[],
-    spare: readonly Worker[],
-  ): Machine {
-    using undo = new DisposableStack();
-    undo.defer(() => spare.forEach((worker) => worker.terminate()));
-    const { kvm, window, reactor } = host;
-    kvm.requireVcpus(config.cpus);
+  get memory(): MachineMemory {
+    return this.#parts.memory;
+  }
 
-    const memory = undo.use(MachineMemory.create(window, config.memory));
-    const cpuid = kvm.supportedCpuid();
-    const windows = pciWindows(memory.guest, physicalBits(cpuid));
-    const rsdp = writeAcpi(memory.guest, { cpus: config.cpus, pciWindows: windows });
-    const entry = load(host, memory, plan, rsdp);
+  /** The control thread's side of the devices. */
+  get platform(): PlatformControl {
+    return this.#parts.platform;
+  }
 
-    const vm = undo.use(kvm.createVm());
-    const vcpus = createVcpus(host, vm, memory, entry, config.cpus);
-    for (const vcpu of vcpus) undo.use(vcpu);
+  get #threads(): readonly VcpuThread[] {
+    return this.#parts.threads;
+  }
 
-    const arena = new StateArena(new SharedState(new SharedArrayBuffer(STATE_SIZE)));
-    const attention = undo.use(EventFd.create());
-    const platform = undo.use(createPlatform({
-      ram: memory.regions,
-      windows,
-      virtio: devices.map(({ name, kind, maxQueues }) => ({ ...kind, name, maxQueues })),
-    }, { arena, vm, events: NO_EVENTS }));
-    const threads = vcpus.map((vcpu, i) => {
-      const control = VcpuControl.allocate(arena);
-      return VcpuThread.start(spare[i], vcpu, new VcpuControl(arena.state, control), {
-        state: arena.state.buffer,
-        window: window.token,
-        vm: vm.share(),
-        control,
-        platform: platform.description,
-        attention: attention.fd.share(),
-      });
-    });
-
-    const machine = new Machine(undo.move(), threads, attention, memory, platform);
-    machine.#owned.defer(reactor.add(attention.fd, () => machine.#onAttention()));
+  /** Puts together what {@linkcode assembleMachine} has made; from here on the machine owns it. */
+  static own(parts: MachineParts, owned: DisposableStack, reactor: Reactor): Machine {
+    const machine = new Machine(parts, owned);
+    owned.defer(reactor.add(parts.attention.fd, () => machine.#onAttention()));
     return machine;
   }
 
   /** Lets the vCPUs run; resolves when the machine has ended and no vCPU is in the guest any more. */
   run(): Promise<MachineEnd> {
+    if (this.#stoppedAt !== undefined) this.#clock.set(this.#stoppedAt);
+    this.#stoppedAt = undefined;
     for (const thread of this.#threads) thread.run();
     return this.#ended.promise;
   }
 
   /**
-   * Takes all vCPUs out of the guest until {@linkcode run}. Resolves when they rest, or the machine has ended instead.
+   * Takes all vCPUs out of the guest until {@linkcode run}; the guest's clocks stand still meanwhile. Resolves when the
+   * vCPUs rest, or the machine has ended instead.
    *
    * @throws {MachineError} when one does not come out in time; then all of them go on
    */
@@ -136,9 +106,29 @@ export class Machine implements Disposable {
     try {
       this.#lookForParked();
       await Promise.race([this.#allParked.promise, ended]);
+      if (!this.ended) this.#stoppedAt ??= this.#clock.read();
     } finally {
       clearTimeout(timer);
     }
+  }
+
+  /**
+   * All of the machine but its memory. It must be paused, and its backends at rest.
+   *
+   * @param msrIndices the MSRs that KVM keeps for a guest
+   */
+  save(msrIndices: readonly number[]): MachineState {
+    const { vm, vcpus, cpuid, state, stateUsed, platform } = this.#parts;
+    if (this.#stoppedAt === undefined) throw new Error("A machine that runs cannot be saved");
+    const xsave = xsaveSize(vm);
+    return {
+      clocks: this.#stoppedAt,
+      tscKhz: tscKhz(vcpus[0]),
+      cpuid,
+      vcpus: vcpus.map((vcpu) => saveVcpu(vcpu, msrIndices, xsave)),
+      chips: saveChips(vm),
+      devices: { layout: layoutOf(platform.description), bytes: state.bytes.slice(0, stateUsed) },
+    };
   }
 
   /** Takes all vCPUs out of the guest for good; {@linkcode run} then resolves. */
@@ -168,7 +158,7 @@ export class Machine implements Disposable {
 
   /** A vCPU rests, or its thread ended: then the others follow, and when all are gone the machine has ended. */
   #onAttention(): void {
-    this.#attention.drain();
+    this.#parts.attention.drain();
     this.#lookForParked();
     if (!this.#threads.some((thread) => thread.gone)) return;
     this.quit();
@@ -183,38 +173,4 @@ export class Machine implements Disposable {
   [Symbol.dispose](): void {
     this.#owned[Symbol.dispose]();
   }
-}
-
-function load({ window }: Host, memory: MachineMemory, plan: BootPlan, rsdp: number): Entry {
-  using kernel = openBootFile(plan.kernel, window);
-  using initrd = plan.initrd === undefined
-    ? undefined
-    : openBootFile(plan.initrd, window, "initrd");
-  return loadKernel(memory.guest, kernel, { cmdline: plan.cmdline, initrd, rsdp });
-}
-
-/** Gives a VM its memory, interrupt controllers and vCPUs, in the order that KVM asks for. */
-function createVcpus(
-  { kvm, window }: Host,
-  vm: Vm,
-  memory: MachineMemory,
-  entry: Entry,
-  cpus: number,
-): Vcpu[] {
-  vm.setTssAddress(TSS_ADDRESS);
-  vm.setIdentityMapAddress(IDENTITY_MAP_ADDRESS);
-  for (const [slot, { guestAddress, size, windowOffset }] of memory.regions.entries()) {
-    vm.setMemoryRegion({ slot, guestAddress, size, userAddress: window.base + windowOffset });
-  }
-  vm.createIrqchip();
-  vm.createPit();
-  const supported = kvm.supportedCpuid();
-  const msrIndices = kvm.msrIndices();
-  const tscDeadline = kvm.checkExtension(Capability.TscDeadlineTimer) > 0;
-  return Array.from({ length: cpus }, (_, id) => {
-    const vcpu = vm.createVcpu(id, window);
-    resetVcpu(vcpu, { cpuid: vcpuCpuid(supported, { id, cpus, tscDeadline }), msrIndices });
-    if (id === 0) applyEntry(vcpu, entry);
-    return vcpu;
-  });
 }

@@ -1,5 +1,5 @@
 import type { VmConfig } from "../config/mod.ts";
-import type { BootPlan } from "./boot_plan.ts";
+import { assembleMachine, type MachineSource } from "./assemble_machine.ts";
 import type { ConsoleSocket } from "./console_socket.ts";
 import type { MachineEnd } from "./describe_outcome.ts";
 import {
@@ -11,7 +11,7 @@ import {
 } from "./device_supervisor.ts";
 import type { Host } from "./host.ts";
 import type { Log } from "./log.ts";
-import { Machine } from "./machine.ts";
+import type { Machine } from "./machine.ts";
 import { PanicWatch } from "./panic_watch.ts";
 import { SerialConsole } from "./serial_console.ts";
 import { SocketConsole } from "./socket_console.ts";
@@ -21,7 +21,7 @@ import type { DeviceInfo } from "./vm_control.ts";
 export interface CycleParts {
   readonly host: Host;
   readonly config: VmConfig;
-  readonly plan: BootPlan;
+  readonly source: MachineSource;
   readonly devices: readonly DeviceParts[];
   /** Threads for the vCPUs; they end with the machine. */
   readonly threads: readonly Worker[];
@@ -79,11 +79,10 @@ export class PowerCycle implements AsyncDisposable {
    * @throws {MachineError} @throws {KernelError} @throws {HostError} when it cannot be built, with nothing left behind
    */
   static async start(parts: CycleParts): Promise<PowerCycle> {
-    const { host, config, plan, devices, threads } = parts;
     const connecting = new Connecting(parts);
     try {
       using undo = new DisposableStack();
-      const machine = undo.use(Machine.assemble(host, config, plan, devices, threads));
+      const machine = undo.use(assembleMachine(parts));
       const connected = await connecting.done.catch(async (error) => {
         // The threads of the vCPUs may only just be starting; what they look at is taken away next.
         machine.quit();

@@ -114,7 +114,7 @@ export class RunningVm implements Omit<VmControl, "snapshot">, AsyncDisposable {
       const end = await this.#runOnce({
         host,
         config,
-        plan: this.#plan,
+        source: { boot: this.#plan },
         devices: devices.parts,
         threads: spare.take(),
         consoleSocket,

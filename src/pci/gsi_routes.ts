@@ -1,4 +1,5 @@
 import {
+  BadState,
   type InterruptController,
   type SharedState,
   type StateArena,
@@ -52,6 +53,20 @@ export class GsiRoutes {
     this.#capacity = Head.at(state.view, offset).capacity;
     this.#entries = offset + Head.size;
     this.#controller = controller;
+  }
+
+  /**
+   * After the state was replaced by a saved one: hands the whole table to the new machine's KVM.
+   *
+   * @throws {BadState}
+   */
+  restored(): void {
+    this.#lock.restored();
+    const saved = Head.at(this.#view, this.#entries - Head.size).capacity;
+    if (saved !== this.#capacity) {
+      throw new BadState("the interrupt routes", `${saved} where there are ${this.#capacity}`);
+    }
+    this.#install();
   }
 
   /**

@@ -74,6 +74,14 @@ export class Msix {
     this.#wiring = wiring;
   }
 
+  /** After the state was replaced by a saved one: attaches the events of all sources whose vectors are live. */
+  restored(): void {
+    for (let i = 0; i < this.#description.sources; i++) {
+      this.#source(i).gsi = 0;
+      this.#update(i);
+    }
+  }
+
   /** Reads the table. */
   readTable(offset: number, size: AccessSize): number {
     if (offset + size > this.#description.vectors * Entry.size) return 0;

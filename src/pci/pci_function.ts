@@ -47,6 +47,11 @@ export class PciFunction {
     this.config = new ConfigSpace(state, description.state + CONFIG_AT, description.image);
   }
 
+  /** After the state was replaced by a saved one, before anybody uses it. Throws BadState. */
+  restored(): void {
+    this.lock.restored();
+  }
+
   /** Reads configuration space. `offset` is aligned to `size`. */
   readConfig(offset: number, size: AccessSize): number {
     this.lock.acquire();

@@ -57,6 +57,13 @@ export interface Platform {
   readonly legacy: LegacyDevices;
   /** In the order of the description. */
   readonly virtio: readonly VirtioPci[];
+  /**
+   * After all device state was replaced by a saved one, and before anybody uses it: checks it, and wires the devices to
+   * this machine. Once, on one thread.
+   *
+   * @throws {BadState} @throws {OsError}
+   */
+  restored(): void;
 }
 
 /** Builds the devices of a description on this thread. */
@@ -77,7 +84,8 @@ export function buildPlatform(
       ram: description.ram,
     })
   );
-  const root = new PciRoot([new PciFunction(state, description.hostBridge), ...virtio]);
+  const bridge = new PciFunction(state, description.hostBridge);
+  const root = new PciRoot([bridge, ...virtio]);
   const configPorts = new ConfigPorts(state, description.configPorts.state, root, events);
   ports.add({ base: description.configPorts.base, size: 8 }, configPorts);
   mmio.add(description.ecam, new Ecam(root));
@@ -88,5 +96,10 @@ export function buildPlatform(
     mmio,
     legacy,
     virtio,
+    restored() {
+      for (const device of Object.values(legacy)) device.restored();
+      routes.restored();
+      for (const device of [bridge, ...virtio]) device.restored();
+    },
   };
 }

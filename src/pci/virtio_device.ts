@@ -1,13 +1,20 @@
-import type { InterruptController, SharedState } from "../bus/mod.ts";
+import { BadState, type InterruptController, type SharedState } from "../bus/mod.ts";
 import type { EventFd } from "../os/mod.ts";
 import { DeviceStatus } from "../virtio/mod.ts";
 import type { ConfigSpace } from "./config_space.ts";
 import type { GsiRoutes } from "./gsi_routes.ts";
 import { Msix, type MsixDescription, NO_VECTOR } from "./msix.ts";
 import { VirtioDoorbells } from "./virtio_doorbells.ts";
-import { VirtioBar } from "./virtio_layout.ts";
+import { MAX_CONFIG_SIZE, VirtioBar } from "./virtio_layout.ts";
 import { type RamRange, VirtioQueues } from "./virtio_queues.ts";
-import { Attention, DeviceState, Fault, type FaultCode, Phase } from "./virtio_state.ts";
+import {
+  Attention,
+  CONFIG_WRITES,
+  DeviceState,
+  Fault,
+  type FaultCode,
+  Phase,
+} from "./virtio_state.ts";
 
 /** ISR status, virtio 1.2 §4.1.4.5. */
 const ISR_CONFIG = 2;
@@ -87,6 +94,40 @@ export class VirtioDevice {
   /** The MSI-X source of configuration changes; those before it are the queues. */
   get configSource(): number {
     return this.description.maxQueues;
+  }
+
+  /**
+   * After the state was replaced by a saved one: checks what nobody else checks again, and gives the new machine's KVM
+   * the interrupts and doorbells.
+   *
+   * @throws {BadState}
+   */
+  restored(): void {
+    const r = this.registers;
+    const bad = (detail: string) => new BadState("a virtio device", detail);
+    if (!this.queues.sound) throw bad("a queue is outside of memory");
+    if (r.queueCount > this.queues.capacity || r.configSize > MAX_CONFIG_SIZE) {
+      throw bad(`it has ${r.queueCount} queues and ${r.configSize} bytes of configuration`);
+    }
+    if (r.configWriteHead >= CONFIG_WRITES || r.configWriteCount > CONFIG_WRITES) {
+      throw bad("it has more unseen writes than there is room for");
+    }
+    const active = (r.status & DeviceStatus.DriverOk) !== 0;
+    if (r.phase !== Phase.Idle && !(r.phase === Phase.Active && active)) {
+      throw bad(`phase ${r.phase} with status ${r.status}`);
+    }
+    if (r.fault > Fault.Doorbell) r.fault = Fault.None;
+    this.msix.restored();
+    for (let i = 0; i < this.queues.capacity; i++) this.queues.at(i).doorbell = 0;
+    r.doorbells = 0;
+    this.placeDoorbells();
+    // Whatever was signalled and not seen yet: one signal too many is harmless.
+    for (let i = 0; i < r.queueCount; i++) {
+      if (!this.queues.at(i).enabled) continue;
+      this.events.kicks[i].signal();
+      this.events.calls[i].signal();
+    }
+    this.events.attention.signal();
   }
 
   /** The driver writes device_status. */

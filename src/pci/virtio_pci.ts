@@ -46,6 +46,11 @@ export class VirtioPci extends PciFunction {
     return this.lock.run(action);
   }
 
+  override restored(): void {
+    super.restored();
+    this.locked(() => this.device.restored());
+  }
+
   protected override decodeChanged(): void {
     this.device.placeDoorbells();
   }

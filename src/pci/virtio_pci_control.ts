@@ -116,6 +116,14 @@ export class VirtioPciControl {
     });
   }
 
+  /** What a restored driver was offered, and has accepted of it. */
+  offered(): { accepted: bigint; queueCount: number; config: Uint8Array } {
+    return this.#pci.locked(() => {
+      const { queueCount, configSize, config } = this.#pci.device.registers;
+      return { accepted: this.#features, queueCount, config: config.slice(0, configSize) };
+    });
+  }
+
   /** The next thing to do, undefined when there is none. Call it until then after each wake-up. */
   poll(): VirtioRequest | undefined {
     const { device, deviceConfig } = this.#pci;

@@ -1,5 +1,5 @@
 import type { SharedState } from "../bus/mod.ts";
-import { ringBytes } from "../virtio/mod.ts";
+import { MAX_QUEUE_SIZE, ringBytes } from "../virtio/mod.ts";
 import { Fault, type FaultCode, QueueState } from "./virtio_state.ts";
 
 /** A range of guest RAM. */
@@ -46,6 +46,13 @@ export class VirtioQueues {
       this.#inRam(queue.driver, bytes.avail, ALIGN.driver) &&
       this.#inRam(queue.device, bytes.used, ALIGN.device);
     return good ? Fault.None : Fault.QueueAddress;
+  }
+
+  /** Whether all queues are as {@linkcode check} let a driver have them. */
+  get sound(): boolean {
+    return this.#views.every((queue) =>
+      queue.maxSize <= MAX_QUEUE_SIZE && (!queue.enabled || this.check(queue) === Fault.None)
+    );
   }
 
   /** All queues as a reset leaves them. */

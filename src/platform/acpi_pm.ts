@@ -84,6 +84,12 @@ export class AcpiPm implements IoDevice {
     });
   }
 
+  /** After the state was replaced by a saved one: frees the lock and drives the line again. */
+  restored(): void {
+    this.#lock.restored();
+    this.#wiring.sci.set(this.#s.level ? 1 : 0);
+  }
+
   #word(offset: number): number {
     switch (offset) {
       case 0:

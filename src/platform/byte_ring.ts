@@ -67,6 +67,12 @@ export class ByteRing {
     return taken;
   }
 
+  /** Whether head and count are ones that a ring can have. */
+  get sound(): boolean {
+    const { head, count } = this.#header;
+    return head < this.capacity && count <= this.capacity;
+  }
+
   clear(): void {
     this.#header.head = 0;
     this.#header.count = 0;

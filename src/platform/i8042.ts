@@ -66,6 +66,11 @@ export class I8042 implements IoDevice {
     this.#events = events;
   }
 
+  /** After the state was replaced by a saved one. */
+  restored(): void {
+    this.#lock.restored();
+  }
+
   read(offset: number, _size: AccessSize): number {
     this.#lock.acquire();
     try {

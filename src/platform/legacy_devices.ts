@@ -43,7 +43,7 @@ export interface Placed {
 }
 
 /** A thread's objects over those devices. */
-export interface LegacyDevices {
+export interface LegacyDevices extends Record<string, { restored(): void }> {
   readonly serial: Serial;
   readonly clock: Rtc;
   readonly keyboard: I8042;

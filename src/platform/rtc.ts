@@ -83,6 +83,11 @@ export class Rtc implements IoDevice {
     this.#clock = clock;
   }
 
+  /** After the state was replaced by a saved one. */
+  restored(): void {
+    this.#lock.restored();
+  }
+
   read(port: number, _size: AccessSize): number {
     // The index port is write-only.
     if (port === 0) return 0xff;

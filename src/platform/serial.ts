@@ -1,5 +1,6 @@
 import {
   type AccessSize,
+  BadState,
   type InterruptLine,
   type IoDevice,
   type MachineEvents,
@@ -158,6 +159,20 @@ export class Serial implements IoDevice {
     } finally {
       this.#lock.release();
     }
+  }
+
+  /**
+   * After the state was replaced by a saved one, before anybody uses it: wires up what is outside of the state.
+   *
+   * @throws {BadState}
+   */
+  restored(): void {
+    this.#lock.restored();
+    if (!this.#loop.sound || !this.#output.sound || !this.#input.sound) {
+      throw new BadState("the serial port", "a ring is fuller than it is large");
+    }
+    this.#wiring.line.set(this.#r.level ? 1 : 0);
+    this.#wiring.wake.signal();
   }
 
   get #hasRoom(): boolean {

@@ -1,0 +1,188 @@
+import {
+  applyEntry,
+  type Entry,
+  IDENTITY_MAP_ADDRESS,
+  loadKernel,
+  openBootFile,
+  pciWindows,
+  TSS_ADDRESS,
+  writeAcpi,
+} from "../boot/mod.ts";
+import { SharedState, StateArena } from "../bus/mod.ts";
+import type { VmConfig } from "../config/mod.ts";
+import {
+  Capability,
+  type CpuidEntry,
+  GuestClock,
+  loadChips,
+  loadVcpu,
+  physicalBits,
+  resetVcpu,
+  type Vcpu,
+  vcpuCpuid,
+  type Vm,
+} from "../kvm/mod.ts";
+import { MachineMemory } from "../memory/mod.ts";
+import { EventFd } from "../os/mod.ts";
+import { createPlatform } from "../pci/mod.ts";
+import { VcpuControl, VcpuThread } from "../vcpu/mod.ts";
+import type { BootPlan } from "./boot_plan.ts";
+import type { DeviceParts } from "./device_supervisor.ts";
+import type { Host } from "./host.ts";
+import { Machine } from "./machine.ts";
+import { layoutOf, type MachineState } from "./machine_state.ts";
+import { MachineError } from "./outcome.ts";
+
+/** Room for the state of all in-monitor devices. */
+const STATE_SIZE = 2 ** 20;
+
+/** The control thread runs no vCPU whose machine a device could end. */
+const NO_EVENTS = { raise() {}, stopping: false };
+
+/** Where a machine begins: with a kernel, or where another was saved. */
+export type MachineSource =
+  | { readonly boot: BootPlan }
+  | {
+    /** As it was; the machine's from here on. */
+    readonly memory: MachineMemory;
+    readonly saved: MachineState;
+  };
+
+/** What is wanted of a machine. */
+export interface MachineOptions {
+  readonly host: Host;
+  readonly config: VmConfig;
+  readonly source: MachineSource;
+  readonly devices: readonly DeviceParts[];
+  /** Threads for its vCPUs; they end with it. */
+  readonly threads: readonly Worker[];
+}
+
+/**
+ * Builds a machine; it does not run yet.
+ *
+ * @throws {KernelError} when the kernel or initrd cannot be used
+ * @throws {HostError} when the host cannot run such a machine
+ * @throws {MachineError} @throws {BadState} @throws {OsError} when what was saved does not fit
+ */
+export function assembleMachine(options: MachineOptions): Machine {
+  const { host, config, source, devices, threads: spare } = options;
+  using undo = new DisposableStack();
+  undo.defer(() => spare.forEach((worker) => worker.terminate()));
+  const { kvm, window, reactor } = host;
+  const saved = "saved" in source ? source.saved : undefined;
+  const memory = undo.use(
+    "saved" in source ? source.memory : MachineMemory.create(window, config.memory),
+  );
+  kvm.requireVcpus(config.cpus);
+  const supported = kvm.supportedCpuid();
+  const windows = pciWindows(memory.guest, physicalBits(supported));
+  const entry = "boot" in source ? boot(options, memory, source.boot, windows) : undefined;
+
+  const vm = undo.use(kvm.createVm());
+  const cpuid = saved?.cpuid ?? cpuidOf(host, supported, config.cpus);
+  const vcpus = createVcpus(host, vm, memory, config.cpus);
+  for (const vcpu of vcpus) undo.use(vcpu);
+
+  const arena = new StateArena(new SharedState(new SharedArrayBuffer(STATE_SIZE)));
+  const attention = undo.use(EventFd.create());
+  const platform = undo.use(createPlatform({
+    ram: memory.regions,
+    windows,
+    virtio: devices.map(({ name, kind, maxQueues }) => ({ ...kind, name, maxQueues })),
+  }, { arena, vm, events: NO_EVENTS }));
+  const stateUsed = arena.used;
+  if (saved === undefined) {
+    reset(host, vcpus, cpuid, entry);
+  } else {
+    if (layoutOf(platform.description) !== saved.devices.layout) {
+      throw new MachineError("usage", "The machine was saved with other devices than it has now.");
+    }
+    arena.state.bytes.set(saved.devices.bytes.subarray(0, stateUsed));
+    load(host, vm, vcpus, saved);
+    platform.platform.restored();
+  }
+  const threads = vcpus.map((vcpu, i) => {
+    const control = VcpuControl.allocate(arena);
+    return VcpuThread.start(spare[i], vcpu, new VcpuControl(arena.state, control), {
+      state: arena.state.buffer,
+      window: window.token,
+      vm: vm.share(),
+      control,
+      platform: platform.description,
+      attention: attention.fd.share(),
+    });
+  });
+  const { state } = arena;
+  const parts = {
+    window,
+    vm,
+    vcpus,
+    cpuid,
+    memory,
+    state,
+    stateUsed,
+    platform,
+    threads,
+    attention,
+  };
+  return Machine.own({ ...parts, stoppedAt: saved?.clocks }, undo.move(), reactor);
+}
+
+/** Puts kernel and tables into memory. */
+function boot(
+  { host: { window }, config }: MachineOptions,
+  memory: MachineMemory,
+  plan: BootPlan,
+  windows: ReturnType<typeof pciWindows>,
+): Entry {
+  const rsdp = writeAcpi(memory.guest, { cpus: config.cpus, pciWindows: windows });
+  using kernel = openBootFile(plan.kernel, window);
+  using initrd = plan.initrd === undefined
+    ? undefined
+    : openBootFile(plan.initrd, window, "initrd");
+  return loadKernel(memory.guest, kernel, { cmdline: plan.cmdline, initrd, rsdp });
+}
+
+/** Gives a VM its memory, interrupt controllers and vCPUs, in the order that KVM asks for. */
+function createVcpus({ window }: Host, vm: Vm, memory: MachineMemory, cpus: number): Vcpu[] {
+  vm.setTssAddress(TSS_ADDRESS);
+  vm.setIdentityMapAddress(IDENTITY_MAP_ADDRESS);
+  for (const [slot, { guestAddress, size, windowOffset }] of memory.regions.entries()) {
+    vm.setMemoryRegion({ slot, guestAddress, size, userAddress: window.base + windowOffset });
+  }
+  vm.createIrqchip();
+  vm.createPit();
+  return Array.from({ length: cpus }, (_, id) => vm.createVcpu(id, window));
+}
+
+/** What the vCPUs of a machine on this host say of themselves. */
+export function cpuidOf(
+  { kvm }: Host,
+  supported: readonly CpuidEntry[],
+  cpus: number,
+): CpuidEntry[][] {
+  const tscDeadline = kvm.checkExtension(Capability.TscDeadlineTimer) > 0;
+  return Array.from({ length: cpus }, (_, id) => vcpuCpuid(supported, { id, cpus, tscDeadline }));
+}
+
+function reset(
+  { kvm }: Host,
+  vcpus: readonly Vcpu[],
+  cpuid: readonly (readonly CpuidEntry[])[],
+  entry: Entry | undefined,
+): void {
+  const msrIndices = kvm.msrIndices();
+  for (const [i, vcpu] of vcpus.entries()) {
+    resetVcpu(vcpu, { cpuid: cpuid[i], msrIndices });
+    if (i === 0 && entry !== undefined) applyEntry(vcpu, entry);
+  }
+}
+
+/** The counters first, since alarms are set by them; the chips last, since what waits in them is delivered at once. */
+function load({ window }: Host, vm: Vm, vcpus: readonly Vcpu[], saved: MachineState): void {
+  for (const [i, vcpu] of vcpus.entries()) vcpu.setCpuid(saved.cpuid[i]);
+  new GuestClock(window, vm, vcpus).set(saved.clocks);
+  for (const [i, vcpu] of vcpus.entries()) loadVcpu(vcpu, saved.vcpus[i]);
+  loadChips(vm, saved.chips);
+}
