@@ -1,6 +1,8 @@
 // Part of shim.c: what only the monitor may do. Workers do not load these symbols.
 
+#include <stdio.h>
 #include <sys/file.h>
+#include <sys/sendfile.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -119,6 +121,77 @@ EXPORT int sp_kvm_run_limited(int fd, uint32_t milliseconds) {
   timer_settime(timer, 0, &when, NULL);
   int answer = result(ioctl(fd, _IO(0xAE, 0x80), 0));
   timer_delete(timer);
+  return answer;
+}
+
+// ---- Memory as a sparse file ----------------------------------------------------------------
+// Loops over many pages, for a thread of the runtime's pool: a script would take one call per page.
+
+static int is_zero(const uint8_t *page) {
+  const uint64_t *words = (const void *)page;
+  uint64_t any = 0;
+  for (int i = 0; i < PAGE / 8; i++) any |= words[i];
+  return any == 0;
+}
+
+// Writes what a memfd holds between two offsets to the same offsets of a file that is empty there; pages of zeros stay
+// holes. `window` is where the memfd is mapped. Pages that nobody has touched are not looked at, which would make them.
+// Returns the number of bytes written.
+EXPORT double sp_save_pages(int to, int memory, double window, double start, double end) {
+  const uint8_t *base = pages_in_window(window, end);
+  if (!base || !(start >= 0 && start <= end)) return -EINVAL;
+  off_t written = 0, at = (off_t)start, last = (off_t)end;
+  while (at < last) {
+    off_t data = lseek(memory, at, SEEK_DATA);
+    if (data < 0 && errno == ENXIO) break;
+    if (data < 0) return -errno;
+    if (data >= last) break;
+    off_t hole = lseek(memory, data, SEEK_HOLE);
+    if (hole < 0) return -errno;
+    if (hole > last) hole = last;
+    for (at = data; at < hole;) {
+      if (is_zero(base + at)) {
+        at += PAGE;
+        continue;
+      }
+      off_t run = at;
+      while (run < hole && run - at < (1 << 20) && !is_zero(base + run)) run += PAGE;
+      while (at < run) {
+        ssize_t n = pwrite(to, base + at, (size_t)(run - at), at);
+        if (n < 0 && errno != EINTR) return -errno;
+        if (n > 0) at += n, written += n;
+      }
+    }
+  }
+  return (double)written;
+}
+
+// Copies what a file holds between two offsets into a memfd, within the kernel; holes are not touched. Returns the
+// number of bytes copied, -ENODATA when the file ends too early.
+EXPORT double sp_fill_pages(int memory, int from, double start, double end) {
+  if (!(start >= 0 && start <= end && end < 9e15)) return -EINVAL;
+  char path[32];
+  snprintf(path, sizeof path, "/proc/self/fd/%d", memory);
+  int to = open(path, O_WRONLY | O_CLOEXEC); // with a position of its own
+  if (to < 0) return -errno;
+  double answer = 0;
+  for (off_t at = (off_t)start, last = (off_t)end; at < last && answer >= 0;) {
+    off_t data = lseek(from, at, SEEK_DATA);
+    if (data < 0 && errno == ENXIO) break;
+    off_t hole = data < 0 ? -1 : lseek(from, data, SEEK_HOLE);
+    if (hole < 0 || (data < last && lseek(to, data, SEEK_SET) < 0)) {
+      answer = -errno;
+      break;
+    }
+    if (hole > last) hole = last;
+    for (at = data; at < hole && answer >= 0;) {
+      ssize_t n = sendfile(to, from, &at, (size_t)(hole - at));
+      if (n == 0) answer = -ENODATA;
+      else if (n < 0 && errno != EINTR) answer = -errno;
+      else if (n > 0) answer += n;
+    }
+  }
+  close(to);
   return answer;
 }
 

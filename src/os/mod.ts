@@ -74,5 +74,6 @@ export {
   socketPair,
   SocketType,
 } from "./unix_socket.ts";
+export { fillPages, savePages } from "./sparse_file.ts";
 export { type NoUring, Uring } from "./uring.ts";
 export { PAGE_SIZE, Window, type WindowToken } from "./window.ts";

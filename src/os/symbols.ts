@@ -85,6 +85,12 @@ export const monitorOnlySymbols = {
   sp_thread_id: { parameters: [], result: "i32" },
   sp_kick: { parameters: ["i32"], result: "i32" },
   sp_kvm_run_limited: { parameters: ["i32", "u32"], result: "i32" },
+  sp_save_pages: {
+    parameters: ["i32", "i32", "f64", "f64", "f64"],
+    result: "f64",
+    nonblocking: true,
+  },
+  sp_fill_pages: { parameters: ["i32", "i32", "f64", "f64"], result: "f64", nonblocking: true },
   sp_spawn_starter: { parameters: ["i32", "buffer", "i32"], result: "i32" },
   sp_reap: { parameters: ["i32"], result: "i32" },
   sp_pidfd: { parameters: ["i32"], result: "i32" },
