@@ -18,6 +18,7 @@ import {
   loadVcpu,
   physicalBits,
   resetVcpu,
+  tscKhz,
   type Vcpu,
   vcpuCpuid,
   type Vm,
@@ -32,6 +33,7 @@ import type { Host } from "./host.ts";
 import { Machine } from "./machine.ts";
 import { layoutOf, type MachineState } from "./machine_state.ts";
 import { MachineError } from "./outcome.ts";
+import { checkProcessor } from "./snapshot/check_host.ts";
 
 /** Room for the state of all in-monitor devices. */
 const STATE_SIZE = 2 ** 20;
@@ -80,7 +82,8 @@ export function assembleMachine(options: MachineOptions): Machine {
   const entry = "boot" in source ? boot(options, memory, source.boot, windows) : undefined;
 
   const vm = undo.use(kvm.createVm());
-  const cpuid = saved?.cpuid ?? cpuidOf(host, supported, config.cpus);
+  const possible = cpuidOf(host, supported, config.cpus);
+  const cpuid = saved?.cpuid ?? possible;
   const vcpus = createVcpus(host, vm, memory, config.cpus);
   for (const vcpu of vcpus) undo.use(vcpu);
 
@@ -95,10 +98,25 @@ export function assembleMachine(options: MachineOptions): Machine {
   if (saved === undefined) {
     reset(host, vcpus, cpuid, entry);
   } else {
+    checkProcessor(
+      { cpuid: saved.cpuid[0], tscKhz: saved.tscKhz },
+      { cpuid: possible[0], tscKhz: tscKhz(vcpus[0]) },
+    );
     if (layoutOf(platform.description) !== saved.devices.layout) {
-      throw new MachineError("usage", "The machine was saved with other devices than it has now.");
+      throw new MachineError(
+        "usage",
+        "The snapshot is of a machine with other devices. Give it the same disks (as many, with as many queues), " +
+          "rng and console as it had, on a host that gives guests as many address bits.",
+      );
     }
-    arena.state.bytes.set(saved.devices.bytes.subarray(0, stateUsed));
+    const { bytes } = saved.devices;
+    if (bytes.length !== stateUsed) {
+      throw new MachineError(
+        "usage",
+        `The machine was saved with ${bytes.length} bytes of devices.`,
+      );
+    }
+    arena.state.bytes.set(bytes);
     load(host, vm, vcpus, saved);
     platform.platform.restored();
   }
@@ -157,7 +175,7 @@ function createVcpus({ window }: Host, vm: Vm, memory: MachineMemory, cpus: numb
 }
 
 /** What the vCPUs of a machine on this host say of themselves. */
-export function cpuidOf(
+function cpuidOf(
   { kvm }: Host,
   supported: readonly CpuidEntry[],
   cpus: number,

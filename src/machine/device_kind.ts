@@ -15,10 +15,14 @@ export interface DeviceKind {
   readonly leastQueues: number;
   /** The configuration that a driver may see when the transport has only so many queues. */
   presentConfig(config: Uint8Array, queues: number): Uint8Array;
+  /** Why a driver that knows the one configuration cannot go on with the other, if it cannot. */
+  difference?(known: Uint8Array, other: Uint8Array): string | undefined;
 }
 
 /** Up to the fields of secure erase, which nobody here offers: older backends refuse to be asked for more. */
 const BLK_CONFIG_SIZE = BlkConfig.offset.maxSecureEraseSectors;
+
+const SECTOR = 512;
 
 const unchanged = (config: Uint8Array) => config;
 
@@ -36,6 +40,15 @@ export const deviceKinds = {
       const view = BlkConfig.at(new DataView(presented.buffer));
       view.numQueues = Math.min(view.numQueues, queues);
       return presented;
+    },
+    difference(known, other) {
+      const sectors = (config: Uint8Array) => {
+        const view = new DataView(config.buffer, config.byteOffset, config.byteLength);
+        return config.length < BLK_CONFIG_SIZE ? 0 : BlkConfig.at(view).capacity;
+      };
+      return sectors(known) === sectors(other)
+        ? undefined
+        : `it has ${sectors(other) * SECTOR} bytes, and had ${sectors(known) * SECTOR}`;
     },
   },
   rng: {

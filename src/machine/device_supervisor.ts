@@ -94,6 +94,8 @@ export interface DeviceSurroundings {
   readonly windowBase: number;
   readonly reactor: Reactor;
   readonly log: Log;
+  /** The driver was at work when the machine was saved; see {@linkcode DeviceSupervisor.goOn}. */
+  readonly restored: boolean;
   /** Told when a backend is lost, and when another took over. */
   readonly onChange: (device: string, kind: "device-away" | "device-back", detail?: string) => void;
 }
@@ -118,6 +120,8 @@ export class DeviceSupervisor {
   /** Resolves when the backend that was lost last has ended. */
   #ended = Promise.resolve();
   #work = Promise.resolve();
+  /** The backend works on no queue. */
+  #resting = false;
   /** The driver's wishes will be looked at. */
   #summoned = false;
   #closed = false;
@@ -129,11 +133,17 @@ export class DeviceSupervisor {
     this.#around = around;
     this.#log = around.log.for({ component: device.name });
     this.#queueCount = Math.min(offer.queueCount, maxQueues);
-    control.setOffered({
-      features: offer.features,
-      queueSizes: Array<number>(this.#queueCount).fill(QUEUE_SIZE),
-      config: kind.presentConfig(offer.config, this.#queueCount),
-    });
+    const config = kind.presentConfig(offer.config, this.#queueCount);
+    this.#resting = around.restored;
+    if (around.restored) {
+      this.#checkRestored(offer.features, config);
+    } else {
+      control.setOffered({
+        features: offer.features,
+        queueSizes: Array<number>(this.#queueCount).fill(QUEUE_SIZE),
+        config,
+      });
+    }
     this.#adopt(frontend);
     this.#stopWatching = around.reactor.add(control.attention.fd, () => this.#summon());
   }
@@ -153,6 +163,57 @@ export class DeviceSupervisor {
       })),
       features: hex(features),
     };
+  }
+
+  /**
+   * Takes all queues from the backend until {@linkcode goOn}: it has nothing in hand then, and leaves memory alone. No
+   * vCPU may run meanwhile.
+   *
+   * @throws {MachineError} when there is no backend, or it does not obey
+   */
+  rest(): Promise<void> {
+    return this.#inTurn(async () => {
+      const { name } = this.#parts;
+      const frontend = this.#frontend;
+      const refuse = (reason: string) => {
+        throw new MachineError("host", `The device ${name} cannot rest: ${reason}. Try again.`);
+      };
+      if (frontend === undefined) return refuse("its backend is away");
+      this.#resting = true;
+      if (this.#control.activation() === undefined) return;
+      try {
+        for (const { index, base } of await frontend.stop()) this.#control.saveBase(index, base);
+      } catch (error) {
+        if (this.#frontend === frontend) this.#lose(frontend);
+        refuse(messageOf(error));
+      }
+    });
+  }
+
+  /** Lets the backend go on after {@linkcode rest}, and start for a driver that was restored. */
+  goOn(): Promise<void> {
+    return this.#inTurn(async () => {
+      if (!this.#resting) return;
+      this.#resting = false;
+      const activation = this.#control.activation();
+      if (activation !== undefined) await this.#start(activation);
+    });
+  }
+
+  /** A restored driver goes on with what it was offered; the device must still be that. */
+  #checkRestored(features: bigint, config: Uint8Array): void {
+    const { name, kind } = this.#parts;
+    const saved = this.#control.offered();
+    const refuse = (reason: string) => {
+      throw new MachineError("usage", `The device ${name} cannot be restored: ${reason}.`);
+    };
+    const missing = saved.accepted & ~features;
+    if (missing !== 0n) refuse(`its backend lacks features that the guest uses (${hex(missing)})`);
+    if (saved.queueCount > this.#queueCount) {
+      refuse(`it has ${this.#queueCount} queues, and had ${saved.queueCount}`);
+    }
+    const reason = kind.difference?.(saved.config, config);
+    if (reason !== undefined) refuse(reason);
   }
 
   /** Closes the connection; resolves when the backend has ended. */
@@ -181,6 +242,13 @@ export class DeviceSupervisor {
     this.#work = this.#work.then(step).catch((error) => {
       if (!this.#closed) this.#log.error(messageOf(error));
     });
+  }
+
+  /** As {@link #enqueue}, and tells how it went. */
+  #inTurn(step: () => Promise<void>): Promise<void> {
+    const done = this.#work.then(step);
+    this.#work = done.catch(() => {});
+    return done;
   }
 
   #adopt(frontend: Frontend): void {
@@ -243,6 +311,22 @@ export class DeviceSupervisor {
         inflight,
       });
     });
+    await this.#repeatConfig();
+  }
+
+  /** What the driver has written into the device's configuration (a disk's cache mode) is news to a new backend. */
+  async #repeatConfig(): Promise<void> {
+    const { kind } = this.#parts;
+    const { config } = this.#control.offered();
+    for (const { offset, size } of kind.writableConfig) {
+      const wanted = config.slice(offset, offset + size);
+      await this.#attempt(async (frontend) => {
+        const has = (await frontend.readConfig()).subarray(offset, offset + size);
+        if (has.length === size && has.some((byte, i) => byte !== wanted[i])) {
+          await frontend.setConfig(offset, wanted);
+        }
+      });
+    }
   }
 
   /** Makes the backend leave guest memory alone: by asking it, else by ending its process. */
@@ -304,7 +388,7 @@ export class DeviceSupervisor {
     if (this.#closed) return frontend[Symbol.dispose]();
     this.#adopt(frontend);
     const activation = this.#control.activation();
-    if (activation !== undefined) {
+    if (activation !== undefined && !this.#resting) {
       const queues = activation.queues.map((queue) => (
         { ...queue, base: this.#ringIndex(queue.used) }
       ));

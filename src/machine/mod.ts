@@ -19,6 +19,7 @@ export {
   RuntimeDir,
   type VmRecord,
 } from "./runtime_dir.ts";
+export { readSnapshotInfo, type SnapshotInfo } from "./snapshot_info.ts";
 export { type ServedDevice, serveDevice, type ServeOptions } from "./serve_device.ts";
 export {
   type DeviceInfo,

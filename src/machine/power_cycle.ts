@@ -48,7 +48,7 @@ export class PowerCycle implements AsyncDisposable {
   #end: MachineEnd | undefined;
 
   private constructor(machine: Machine, connected: readonly ConnectedDevice[], parts: CycleParts) {
-    const { host, log, print, consoleSocket, onDeviceChange } = parts;
+    const { host, log, print, consoleSocket, onDeviceChange, source } = parts;
     const { memory, platform } = machine;
     this.machine = machine;
     this.#supervisors = connected.map((device, i) =>
@@ -57,6 +57,7 @@ export class PowerCycle implements AsyncDisposable {
         windowBase: host.window.base,
         reactor: host.reactor,
         log,
+        restored: "saved" in source,
         onChange: onDeviceChange,
       })
     );
@@ -89,12 +90,48 @@ export class PowerCycle implements AsyncDisposable {
         await machine.run().catch(() => {});
         throw error;
       });
+      const cycle = await PowerCycle.#join(machine, connected, parts);
       undo.move();
-      return new PowerCycle(machine, connected, parts);
+      return cycle;
     } catch (error) {
       await connecting.abandon();
       throw error;
     }
+  }
+
+  static async #join(
+    machine: Machine,
+    connected: readonly ConnectedDevice[],
+    parts: CycleParts,
+  ): Promise<PowerCycle> {
+    try {
+      const cycle = new PowerCycle(machine, connected, parts);
+      await cycle.goOn();
+      return cycle;
+    } catch (error) {
+      machine.quit();
+      await machine.run().catch(() => {});
+      throw error;
+    }
+  }
+
+  /**
+   * Makes all backends leave the machine's memory alone, until {@linkcode goOn}. It must be paused.
+   *
+   * @throws {MachineError} when one cannot; then all of them go on
+   */
+  async rest(): Promise<void> {
+    try {
+      await Promise.all(this.#supervisors.map((supervisor) => supervisor.rest()));
+    } catch (error) {
+      await this.goOn();
+      throw error;
+    }
+  }
+
+  /** Lets backends at rest go on. */
+  async goOn(): Promise<void> {
+    await Promise.all(this.#supervisors.map((supervisor) => supervisor.goOn()));
   }
 
   /** Runs the machine to its end. */

@@ -1,6 +1,7 @@
 import type { VmConfig } from "../config/mod.ts";
 import { exitReasonName } from "../kvm/mod.ts";
 import { SpareThreads } from "../vcpu/mod.ts";
+import type { MachineSource } from "./assemble_machine.ts";
 import type { BootPlan } from "./boot_plan.ts";
 import { ConsoleHub } from "./console_hub.ts";
 import { openConsoleOutput } from "./console_output.ts";
@@ -25,6 +26,8 @@ import { openDevices } from "./vm_devices.ts";
 /** What goes with a VM, beside its configuration. */
 export interface StartOptions {
   readonly log: Log;
+  /** A snapshot's folder: the first machine goes on where that was taken. Later ones boot the plan. */
+  readonly restore?: string;
   /** How this host is opened; with a check that it really runs guests when left out. */
   readonly openHost?: () => Host;
 }
@@ -33,7 +36,7 @@ export interface StartOptions {
  * A VM that this process runs. It starts at once, and again whenever its guest resets, until the guest powers off or
  * fails, or its user ends it.
  */
-export class RunningVm implements Omit<VmControl, "snapshot">, AsyncDisposable {
+export class RunningVm implements VmControl, AsyncDisposable {
   readonly console: ConsoleHub;
   readonly runtime: RuntimeDir;
   /** Resolves when the guest runs for the first time. Rejects as {@linkcode outcome} does. */
@@ -42,6 +45,7 @@ export class RunningVm implements Omit<VmControl, "snapshot">, AsyncDisposable {
 
   readonly #plan: BootPlan;
   readonly #openHost: () => Host;
+  readonly #restore: string | undefined;
   readonly #log: Log;
   readonly #events = new VmEvents();
   readonly #startedAt = new Date();
@@ -60,13 +64,16 @@ export class RunningVm implements Omit<VmControl, "snapshot">, AsyncDisposable {
   /** The user wants a reset. */
   #resetting = false;
   #grace: ReturnType<typeof setTimeout> | undefined;
+  #msrIndices: readonly number[] = [];
+  /** Resolves when the snapshot that is being written is, or has failed. */
+  #saving: Promise<unknown> = Promise.resolve();
   /** Pausing and the like: one thing at a time. */
   #work: Promise<unknown> = Promise.resolve();
 
   private constructor(
     readonly config: VmConfig,
     plan: BootPlan,
-    { log, openHost }: StartOptions,
+    { log, openHost, restore }: StartOptions,
     runtime: RuntimeDir,
     console: ConsoleHub,
     spare: SpareThreads,
@@ -74,6 +81,7 @@ export class RunningVm implements Omit<VmControl, "snapshot">, AsyncDisposable {
     this.runtime = runtime;
     this.console = console;
     this.#plan = plan;
+    this.#restore = restore;
     this.#openHost = openHost ?? (() => Host.open());
     this.#log = log;
     this.outcome = this.#live(spare).finally(() => this.#over());
@@ -110,11 +118,12 @@ export class RunningVm implements Omit<VmControl, "snapshot">, AsyncDisposable {
     using devices = openDevices(config, host, consoleSocket?.guest);
     this.#devices = devices.parts;
     this.runtime.record({ images: devices.images, startedAt: this.#startedAt.toISOString() });
-    for (;;) {
+    this.#msrIndices = host.kvm.msrIndices();
+    for (let first = true;; first = false) {
       const end = await this.#runOnce({
         host,
         config,
-        source: { boot: this.#plan },
+        source: await this.#source(host, first),
         devices: devices.parts,
         threads: spare.take(),
         consoleSocket,
@@ -128,6 +137,14 @@ export class RunningVm implements Omit<VmControl, "snapshot">, AsyncDisposable {
       this.#log.info("the guest resets");
       this.#events.add({ kind: "reset" });
     }
+  }
+
+  async #source({ window }: Host, first: boolean): Promise<MachineSource> {
+    const dir = this.#restore;
+    if (dir === undefined || !first) return { boot: this.#plan };
+    const { readMemory, readState } = await import("./snapshot/read_snapshot.ts");
+    const saved = readState(dir, this.config);
+    return { saved, memory: await readMemory(dir, this.config, window) };
   }
 
   /** One power cycle; undefined when there is to be another. */
@@ -147,6 +164,8 @@ export class RunningVm implements Omit<VmControl, "snapshot">, AsyncDisposable {
       end = await cycle.run();
     } finally {
       this.#leave(cycle);
+      // What is being written of it is still in its memory.
+      await this.#saving;
       await cycle[Symbol.asyncDispose]();
     }
     this.#log.debug("left the guest", {
@@ -301,6 +320,39 @@ export class RunningVm implements Omit<VmControl, "snapshot">, AsyncDisposable {
     this.#require("reset", ["running", "paused"]);
     this.#resetting = true;
     this.#cycle?.machine.quit();
+  }
+
+  snapshot(dir: string): Promise<void> {
+    return this.#serially(async () => {
+      const cycle = this.#cycle;
+      if (this.#state !== "paused" || cycle === undefined) {
+        const hint = this.#state === "running" ? " Pause it first." : "";
+        throw new VmStateError(
+          this.#state,
+          `Cannot take a snapshot of a VM that is ${this.#state}.${hint}`,
+        );
+      }
+      const saved = this.#save(cycle, dir);
+      this.#saving = saved.catch(() => {});
+      await saved;
+      this.#events.add({ kind: "snapshot", detail: dir });
+    });
+  }
+
+  async #save(cycle: PowerCycle, dir: string): Promise<void> {
+    const { writeSnapshot } = await import("./snapshot/write_snapshot.ts");
+    const { machine } = cycle;
+    await cycle.rest();
+    try {
+      await writeSnapshot(dir, {
+        config: this.config,
+        plan: this.#plan,
+        memory: machine.memory,
+        state: machine.save(this.#msrIndices),
+      });
+    } finally {
+      await cycle.goOn();
+    }
   }
 
   events(signal?: AbortSignal): AsyncIterable<VmEvent> {

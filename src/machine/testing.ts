@@ -5,6 +5,7 @@ import { parseConfig, type VmInput } from "../config/mod.ts";
 import { Host } from "./host.ts";
 import { Log } from "./log.ts";
 import { RunningVm, type StartOptions } from "./running_vm.ts";
+import { readSnapshotInfo } from "./snapshot_info.ts";
 
 /** Where a tiny kernel is loaded, and starts in 32-bit protected mode. */
 const LOAD = 0x10_0000;
@@ -71,6 +72,9 @@ export const ECHO = [
   ...[0xeb, 0xbb], // jmp next
 ];
 
+/** Also on a KVM that only emulates. */
+const openHost = () => Host.open(false);
+
 /** A VM that tests talk to by its serial line. */
 export class TinyVm implements AsyncDisposable {
   output = "";
@@ -102,8 +106,14 @@ export class TinyVm implements AsyncDisposable {
     });
     const log = new Log({ format: "text", level: "error" });
     const plan = { kernel, cmdline: "" };
-    const openHost = () => Host.open(false);
     return new TinyVm(RunningVm.start(config, plan, { log, openHost, ...options }));
+  }
+
+  /** One that goes on where a snapshot was taken. */
+  static async restore(restore: string, changes: Partial<VmInput> = {}): Promise<TinyVm> {
+    const { config, plan } = await readSnapshotInfo(restore, changes);
+    const log = new Log({ format: "text", level: "error" });
+    return new TinyVm(RunningVm.start(config, plan, { log, openHost, restore }));
   }
 
   /** Resolves when the output holds so many characters, and gives them. */

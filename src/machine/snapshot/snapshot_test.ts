@@ -1,0 +1,105 @@
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { tinyTest, TinyVm } from "../testing.ts";
+
+/** What the guest answers to `c`: its count's lowest byte, in two characters. */
+async function count(tiny: TinyVm): Promise<string> {
+  // Before that there is nobody to hear it.
+  await tiny.vm.started;
+  const before = tiny.output.length;
+  await tiny.type("c");
+  return (await tiny.outputOf(before + 2)).slice(before);
+}
+
+tinyTest("a guest goes on where it was saved, twice, and so does the saved one", async (folder) => {
+  const dir = join(folder, "snapshot");
+  await using first = await TinyVm.start(folder, { cpus: 2, memory: "64M" });
+  await first.outputOf(1);
+  await assert.rejects(first.vm.snapshot(dir), /Cannot take a snapshot of a VM that is running/);
+  await first.vm.pause();
+  // Typed but not yet read by the guest: part of what is saved.
+  await first.type("z");
+  await first.vm.snapshot(dir);
+  await assert.rejects(first.vm.snapshot(dir), /exists already/);
+  assert.equal((Deno.statSync(dir).mode ?? 0) & 0o077, 0);
+  const { blocks } = Deno.statSync(join(dir, "ram0"));
+  assert.ok((blocks ?? 0) * 512 < 2 ** 20, `${blocks} blocks`);
+  await first.vm.resume();
+  assert.equal(await first.outputOf(2), "!z");
+
+  await using second = await TinyVm.restore(dir, { name: "second" });
+  assert.equal(await second.outputOf(1), "z", "it does not begin anew");
+  await using third = await TinyVm.restore(dir, { name: "third" });
+  assert.equal(await third.outputOf(1), "z");
+  for (const tiny of [first, second, third]) {
+    const counts = new Set<string>();
+    for (let i = 0; i < 50 && counts.size < 2; i++) counts.add(await count(tiny));
+    assert.equal(counts.size, 2, "it counts on");
+  }
+  await second.type("q");
+  assert.deepEqual(await second.vm.outcome, { kind: "off" });
+  await third.vm.pause();
+  await third.vm.snapshot(join(folder, "again"));
+  // A reset boots the kernel.
+  third.vm.reset();
+  await third.outputOf(third.output.length + 1);
+  assert.equal(third.output.at(-1), "!");
+  await using fourth = await TinyVm.restore(join(folder, "again"), { name: "fourth" });
+  await count(fourth);
+});
+
+tinyTest("what cannot be restored is refused, with the reason", async (folder) => {
+  const dir = join(folder, "snapshot");
+  {
+    await using first = await TinyVm.start(folder);
+    await first.outputOf(1);
+    await first.vm.pause();
+    await first.vm.snapshot(dir);
+  }
+  const refused = async (why: RegExp, changes = {}) => {
+    await assert.rejects(
+      async () => {
+        await using tiny = await TinyVm.restore(dir, changes);
+        await tiny.vm.started;
+      },
+      { message: why },
+    );
+  };
+  await refused(/16777216 bytes of memory, the VM is to have 33554432/, { memory: "32M" });
+  await refused(/is of 1 vCPUs, the VM is to have 2/, { cpus: 2 });
+  await refused(/a machine with other devices/, { rng: {} });
+
+  const file = (name: string) => join(dir, name);
+  /** Damages a file, tries, and mends it. */
+  const damaged = async (name: string, why: RegExp, damage: (path: string) => void) => {
+    const before = Deno.readFileSync(file(name));
+    damage(file(name));
+    await refused(why);
+    await Deno.remove(file(name), { recursive: true }).catch(() => {});
+    Deno.writeFileSync(file(name), before);
+  };
+  const replace = (from: string, to: string) => (path: string) => {
+    const text = Deno.readTextFileSync(path);
+    assert.ok(text.includes(from), from);
+    Deno.writeTextFileSync(path, text.replace(from, to));
+  };
+  const manifest = "snapshot.json";
+  await damaged(
+    manifest,
+    /layout 2; this program reads 1/,
+    replace('"version": 1', '"version": 2'),
+  );
+  await damaged(manifest, /is not a snapshot/, replace("spectrum-snapshot", "shopping-list"));
+  await damaged(manifest, /snapshot\.json is not JSON/, (path) => Deno.truncateSync(path, 100));
+  await damaged(manifest, /created of snapshot\.json/, replace('"created"', '"creator"'));
+  await damaged(manifest, /there is no snapshot\.json in it/, Deno.removeSync);
+  await damaged(manifest, /snapshot\.json is no file/, (path) => {
+    Deno.removeSync(path);
+    Deno.mkdirSync(path);
+  });
+  await damaged("state.json", /state\.json is not what was written/, replace('"0x', '"0x1'));
+  await damaged("ram0", /ram0 has 4096 bytes and not 16777216/, (p) => Deno.truncateSync(p, 4096));
+  await damaged("ram0", /there is no ram0 in it/, Deno.removeSync);
+  await using tiny = await TinyVm.restore(dir);
+  await count(tiny);
+});
