@@ -13,6 +13,8 @@ const EBDA: AddressRange = { base: 0x9_fc00, size: 0x400 };
 const LEGACY_HOLE: AddressRange = { base: 0xa_0000, size: 0x4_0000 };
 /** The BIOS area, reserved in the memory map; ACPI tables lie here, where a scan finds the RSDP, too. */
 export const ACPI_AREA: AddressRange = { base: 0xe_0000, size: 0x2_0000 };
+/** The VM generation ID, 16 bytes alone in the last page of that area. */
+export const GENERATION_ID_ADDRESS = 0xf_f000;
 /** Where RAM proper begins. */
 export const HIGH_RAM = 0x10_0000;
 /** PCI Express configuration space (ECAM) of bus 0. */

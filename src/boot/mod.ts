@@ -10,6 +10,7 @@ export { type KernelOptions, loadKernel } from "./load_kernel.ts";
 export {
   type AddressRange,
   ECAM,
+  GENERATION_ID_ADDRESS,
   IDENTITY_MAP_ADDRESS,
   IOAPIC_ADDRESS,
   LOCAL_APIC_ADDRESS,

@@ -1,6 +1,8 @@
 import {
   applyEntry,
   type Entry,
+  GENERATION_GSI,
+  GENERATION_ID_ADDRESS,
   IDENTITY_MAP_ADDRESS,
   loadKernel,
   openBootFile,
@@ -119,6 +121,10 @@ export function assembleMachine(options: MachineOptions): Machine {
     arena.state.bytes.set(bytes);
     load(host, vm, vcpus, saved);
     platform.platform.restored();
+    newGeneration(memory);
+    // An edge: kernels that know the device look at the number then.
+    vm.irqLine(GENERATION_GSI, 1);
+    vm.irqLine(GENERATION_GSI, 0);
   }
   const threads = vcpus.map((vcpu, i) => {
     const control = VcpuControl.allocate(arena);
@@ -155,11 +161,17 @@ function boot(
   windows: ReturnType<typeof pciWindows>,
 ): Entry {
   const rsdp = writeAcpi(memory.guest, { cpus: config.cpus, pciWindows: windows });
+  newGeneration(memory);
   using kernel = openBootFile(plan.kernel, window);
   using initrd = plan.initrd === undefined
     ? undefined
     : openBootFile(plan.initrd, window, "initrd");
   return loadKernel(memory.guest, kernel, { cmdline: plan.cmdline, initrd, rsdp });
+}
+
+/** Another number for each time that a guest's memory begins to live. */
+function newGeneration(memory: MachineMemory): void {
+  memory.guest.write(GENERATION_ID_ADDRESS, crypto.getRandomValues(new Uint8Array(16)));
 }
 
 /** Gives a VM its memory, interrupt controllers and vCPUs, in the order that KVM asks for. */

@@ -1,6 +1,7 @@
 // Tests that need real KVM. One lab host for all of them, since booting it is slow.
 import { badInputTests } from "./bad_input.ts";
 import { bootTests } from "./boot.ts";
+import { controlTests } from "./control.ts";
 import { diskTests } from "./disk.ts";
 import { Bench } from "./machine.ts";
 import { singleFileTests } from "./single_file.ts";
@@ -11,6 +12,7 @@ Deno.test("in the lab", async (t) => {
   const groups = {
     "boot": bootTests,
     "disk": diskTests,
+    "control": controlTests,
     "bad input": badInputTests,
     "systemd": systemdTests,
     "single file": singleFileTests,

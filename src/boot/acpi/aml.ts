@@ -25,6 +25,7 @@ const Op = {
   ExtPrefix: 0x5b,
   RootChar: 0x5c,
   Device: 0x82,
+  Notify: 0x86,
   Return: 0xa4,
 } as const;
 
@@ -140,4 +141,9 @@ export function method(at: string, argumentCount: number, ...terms: Aml[]): Aml 
 /** Return (value). */
 export function ret(value: Aml): Aml {
   return join(Op.Return, value);
+}
+
+/** Notify (DEVICE, value). */
+export function notify(at: string, value: number): Aml {
+  return join(Op.Notify, path(at), integer(value));
 }

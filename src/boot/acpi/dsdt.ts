@@ -1,7 +1,20 @@
 import type { PciWindows } from "../pci_windows.ts";
-import { ECAM } from "../memory_map.ts";
-import { type Aml, device, eisaId, integer, join, name, pkg, scope, text } from "./aml.ts";
+import { ECAM, GENERATION_ID_ADDRESS } from "../memory_map.ts";
 import {
+  type Aml,
+  device,
+  eisaId,
+  integer,
+  join,
+  method,
+  name,
+  notify,
+  pkg,
+  scope,
+  text,
+} from "./aml.ts";
+import {
+  GENERATION_GSI,
   PANIC_PORT,
   PCI_CONFIG_PORT,
   RTC_LINE,
@@ -13,6 +26,7 @@ import {
 import {
   busWindow,
   fixedMemory,
+  interrupt,
   isaInterrupt,
   memoryWindow,
   ports,
@@ -23,7 +37,16 @@ import {
 /** The body of the DSDT: the devices that no bus of the machine can describe by itself. */
 export function dsdt(windows: PciWindows): Aml {
   return join(
-    scope("\\_SB", pciRoot(windows), reservedMemory(), panicDevice(), serialPort(), clock()),
+    scope(
+      "\\_SB",
+      pciRoot(windows),
+      reservedMemory(),
+      panicDevice(),
+      serialPort(),
+      clock(),
+      generationId(),
+      generationEvent(),
+    ),
     name("\\_S5", pkg(integer(SLEEP_TYPE_S5), integer(SLEEP_TYPE_S5), integer(0), integer(0))),
   );
 }
@@ -90,5 +113,30 @@ function panicDevice(): Aml {
     name("_HID", text("QEMU0001")),
     name("_STA", integer(0xb)),
     name("_CRS", resourceTemplate(ports(PANIC_PORT, 1))),
+  );
+}
+
+/**
+ * Virtual Machine Generation ID (Microsoft, 2018): 16 bytes in memory, at the address that ADDR tells in two halves, which
+ * are others each time when a saved VM goes on. Kernels reseed their random numbers then.
+ */
+function generationId(): Aml {
+  return device(
+    "VGEN",
+    name("_HID", text("SPEC0001")),
+    name("_CID", text("VM_Gen_Counter")),
+    name("_DDN", text("VM_Gen_Counter")),
+    name("ADDR", pkg(integer(GENERATION_ID_ADDRESS), integer(0))),
+  );
+}
+
+/** A generic event device (ACPI 6.4 §5.6.9), whose one interrupt says that the generation ID has changed. */
+function generationEvent(): Aml {
+  return device(
+    "GED0",
+    name("_HID", text("ACPI0013")),
+    name("_UID", integer(0)),
+    name("_CRS", resourceTemplate(interrupt(GENERATION_GSI))),
+    method("_EVT", 1, notify("\\_SB.VGEN", 0x80)),
   );
 }

@@ -13,6 +13,8 @@ export const RESET_VALUE = 6;
 export const SLEEP_TYPE_S5 = 5;
 /** pvpanic's port (QEMU0001). */
 export const PANIC_PORT = 0x505;
+/** Of the event by which a guest hears that it was restored: edge-triggered, active high, a pin no ISA device has. */
+export const GENERATION_GSI = 20;
 /** COM1. */
 export const SERIAL_PORT = 0x3f8;
 export const SERIAL_LINE = 4;

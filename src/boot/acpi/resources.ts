@@ -11,6 +11,13 @@ export function isaInterrupt(line: number): Aml {
   return join(0x22, little(1 << line, 2));
 }
 
+/** Interrupt (ResourceConsumer, Edge, ActiveHigh, Exclusive) {gsi} (§6.4.3.6). */
+export function interrupt(gsi: number): Aml {
+  const consumerAndEdge = 3;
+  const body = join(consumerAndEdge, 1, little(gsi, 4));
+  return join(0x89, little(body.length, 2), body);
+}
+
 /** Memory32Fixed (ReadWrite, base, length) (§6.4.3.4). */
 export function fixedMemory(base: number, length: number): Aml {
   return join(0x86, little(9, 2), 1, little(base, 4), little(length, 4));

@@ -1,5 +1,5 @@
 import type { GuestMemory } from "../../memory/mod.ts";
-import { ACPI_AREA } from "../memory_map.ts";
+import { ACPI_AREA, GENERATION_ID_ADDRESS } from "../memory_map.ts";
 import type { PciWindows } from "../pci_windows.ts";
 import { join, little } from "./aml.ts";
 import { dsdt } from "./dsdt.ts";
@@ -35,7 +35,7 @@ export function writeAcpi(memory: GuestMemory, options: AcpiOptions): number {
   const place = (data: Uint8Array): number => {
     const address = Math.ceil(next / ALIGN) * ALIGN;
     next = address + data.length;
-    if (next > ACPI_AREA.base + ACPI_AREA.size) {
+    if (next > GENERATION_ID_ADDRESS) {
       throw new RangeError(`the ACPI tables of ${options.cpus} CPUs do not fit in the BIOS area`);
     }
     memory.write(address, data);
