@@ -1,6 +1,6 @@
 /**
- * Runs a VM that a test drives: its console is standard output, and each line of standard input is a command, answered by
- * a line `@@ok COMMAND MILLISECONDS` or `@@failed COMMAND: REASON`. Bundled by the tests, since the lab has no packages.
+ * Runs a VM that another program drives: its console is standard output, and each line of standard input is a command, answered on
+ * standard error by a line `@@ok COMMAND MILLISECONDS` or `@@failed COMMAND: REASON`. Bundled by `driven_vm.ts`, since the lab has no packages.
  *
  * Arguments: a JSON object of VmInput (with `initrd` and `cmdline`), and optionally the folder of a snapshot to restore.
  */
@@ -85,6 +85,6 @@ async function perform(command: string, argument: string): Promise<void> {
 }
 
 function answer(text: string): void {
-  const bytes = new TextEncoder().encode(`\n${text}\n`);
-  for (let done = 0; done < bytes.length;) done += Deno.stdout.writeSync(bytes.subarray(done));
+  const bytes = new TextEncoder().encode(`${text}\n`);
+  for (let done = 0; done < bytes.length;) done += Deno.stderr.writeSync(bytes.subarray(done));
 }
