@@ -3,5 +3,6 @@ import type { Bench } from "./measurement.ts";
 /** The benchmarks by name. Loaded when asked for, since each brings half the program along. */
 export const benches: Readonly<Record<string, () => Promise<Bench>>> = {
   boot: async () => (await import("./boot.ts")).boot,
+  restore: async () => (await import("./restore.ts")).restore,
   blk: async () => (await import("./blk.ts")).blk,
 };

@@ -143,7 +143,7 @@ export class RunningVm implements VmControl, AsyncDisposable {
     const dir = this.#restore;
     if (dir === undefined || !first) return { boot: this.#plan };
     const { readMemory, readState } = await import("./snapshot/read_snapshot.ts");
-    const saved = readState(dir, this.config);
+    const saved = await readState(dir, this.config);
     return { saved, memory: await readMemory(dir, this.config, window) };
   }
 

@@ -1,5 +1,3 @@
-import { availableParallelism } from "node:os";
-
 /** What one call works on, in bytes: small enough that the threads end at about the same time. */
 const PIECE = 2 ** 26;
 const MOST_THREADS = 4;
@@ -25,7 +23,7 @@ export async function inPieces(
   };
   // All of them have ended when this returns: nobody works on what the caller then closes.
   await Promise.all(
-    Array.from({ length: Math.min(availableParallelism(), MOST_THREADS) }, thread),
+    Array.from({ length: Math.min(navigator.hardwareConcurrency, MOST_THREADS) }, thread),
   );
   if (failure !== undefined) throw failure;
   return sum;

@@ -25,10 +25,10 @@ const MOST_TEXT = 2 ** 26;
  *
  * @throws {MachineError} when it is damaged or does not go with the configuration
  */
-export function readState(dir: string, config: VmConfig): MachineState {
+export async function readState(dir: string, config: VmConfig): Promise<MachineState> {
   const { stateSha256 } = readManifest(dir);
   const json = readText(dir, STATE);
-  if (sha256(json) !== stateSha256) {
+  if (await sha256(json) !== stateSha256) {
     throw damaged(dir, `${STATE} is not what was written`);
   }
   const state = parse(dir, STATE, State, json);

@@ -1,4 +1,3 @@
-import { createHash } from "node:crypto";
 import { basename, dirname, join, resolve } from "node:path";
 import type { VmConfig } from "../../config/mod.ts";
 import type { MachineMemory } from "../../memory/mod.ts";
@@ -58,7 +57,7 @@ async function writeFiles(dir: string, machine: MachineAtRest): Promise<void> {
     kernel: plan.kernel,
     cmdline: plan.cmdline,
     memory: memory.regions.map(({ guestAddress, size }) => ({ guestAddress, size })),
-    stateSha256: sha256(json),
+    stateSha256: await sha256(json),
   };
   writeText(join(dir, STATE), json);
   writeText(join(dir, MANIFEST), `${JSON.stringify(manifest, undefined, 2)}\n`);
@@ -74,8 +73,9 @@ function writeText(path: string, text: string): void {
 }
 
 /** In hexadecimal. */
-export function sha256(text: string): string {
-  return createHash("sha256").update(text).digest("hex");
+export async function sha256(text: string): Promise<string> {
+  const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text));
+  return new Uint8Array(digest).toHex();
 }
 
 function exists(path: string): boolean {
