@@ -11,10 +11,16 @@ Deno.test("no bundle loads a module of Node when it starts", async () => {
   }
 });
 
-Deno.test("a device worker carries no parser of command lines or configurations", async () => {
+Deno.test("a device worker stays small: its size is its time to start", async () => {
   await build(["device.js"]);
-  const text = await Deno.readTextFile(`${root}build/device.js`);
-  for (const library of ["commander", "smol-toml", "toml-eslint-parser", "valibot"]) {
-    assert.ok(!text.includes(`/${library}/`), library);
+  const { size } = await Deno.stat(`${root}build/device.js`);
+  assert.ok(size < 120_000, `${size} bytes`);
+});
+
+Deno.test("no bundle looks at a global of Node", async () => {
+  await build(bundles);
+  for (const name of bundles) {
+    const text = await Deno.readTextFile(`${root}build/${name}`);
+    assert.doesNotMatch(text, /globalThis\.(process|Buffer)\b/, name);
   }
 });

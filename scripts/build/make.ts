@@ -35,7 +35,7 @@ async function compile(name: string, { source, flags }: CRecipe, output: string)
 }
 
 async function bundle(name: string, recipe: BundleRecipe, output: string): Promise<void> {
-  const text = await bundled(name, recipe.entry);
+  const text = await bundled(name, recipe.entry, recipe.minify);
   await Deno.writeTextFile(output, recipe.banner ? banner() + text : text);
 }
 

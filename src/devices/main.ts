@@ -1,46 +1,124 @@
-import { Fd, fileStat, ignoreInspectorSignal, useLibrary, Window } from "../os/mod.ts";
+import { Fd, fileStat, ignoreInspectorSignal, type Owned, useLibrary, Window } from "../os/mod.ts";
+import { BlockingPeer, type ReceivedBody, RequestError, unixTransport } from "../msg/mod.ts";
 import { escapeAttempts, lockDown, permissionsLeft } from "../sandbox/mod.ts";
 import { DeviceLoop } from "../vhost/mod.ts";
 import { openDevice } from "./open_device.ts";
-import { ArgumentError, WorkerArguments } from "./worker_arguments.ts";
+import { MESSAGE_SOCKET, monitorMessages, workerMessages } from "./worker_messages.ts";
+
+type SetUp = ReceivedBody<typeof workerMessages, "setUp">;
+type Monitor = BlockingPeer<typeof monitorMessages, typeof workerMessages>;
 
 /**
- * The worker: one device, on descriptors that it was handed, for the frontend at the other end of one
- * of them. With `--fd` it ends with that connection: with 0 when the frontend hangs up, with 1 when it
- * breaks the protocol. With `--listen-fd` it serves one frontend after the other.
+ * The worker: one device, for the frontend at the other end of a socket. It starts with its message socket and nothing
+ * else; what it is comes as the first message. It ends with its frontend, if it has just one: with 0 when that hangs
+ * up, with 1 when it breaks the protocol. It always ends when its monitor closes the message socket.
  */
-function main(words: readonly string[]): void {
-  useLibrary("worker");
-  ignoreInspectorSignal();
-  const log = (text: string) => console.error(`spectrum device ${words[0] ?? ""}: ${text}`);
-  try {
-    const args = new WorkerArguments(words);
-    const connected = args.number("--fd");
-    const listening = args.number("--listen-fd");
-    if ((connected === undefined) === (listening === undefined)) {
-      throw new ArgumentError("give one of --fd and --listen-fd");
+class Worker {
+  readonly #monitor: Monitor;
+  readonly #log: (text: string) => void;
+  /** What is left to do when the set-up has been answered. */
+  #serve: (() => number | Promise<number>) | undefined;
+  #failed = false;
+
+  constructor(log: (text: string) => void) {
+    this.#log = log;
+    const socket = Fd.inherited(MESSAGE_SOCKET);
+    if (!fileStat(socket).isSocket) {
+      throw new Error(
+        `a worker is started by its monitor: descriptor ${MESSAGE_SOCKET} is no socket`,
+      );
     }
-    const socket = Fd.inherited(connected ?? listening ?? -1);
-    if (!fileStat(socket).isSocket) throw new ArgumentError("the connection is not a socket");
-    const window = Window.reserve();
-    const device = openDevice(args, window, log);
-    const loop = new DeviceLoop(device, { window, log });
-    lockDown();
-    if (args.has("--report")) return void reportLock();
-    if (listening !== undefined) loop.serveEach(socket);
-    if (!loop.serve(socket)) Deno.exit(1);
-  } catch (error) {
-    log(error instanceof Error ? error.message : String(error));
-    Deno.exit(1);
+    this.#monitor = new BlockingPeer(unixTransport(socket), {
+      calls: monitorMessages,
+      serves: workerMessages,
+      handlers: { setUp: (setUp) => this.#setUp(setUp) },
+      onFault: (error) => log(describe(error)),
+    });
   }
-  Deno.exit(0);
+
+  /** @returns the exit status */
+  run(): number | Promise<number> {
+    while (this.#serve === undefined && !this.#failed) {
+      if (!this.#monitor.wait()) {
+        this.#log(`it was not set up: ${this.#monitor.ended?.message}`);
+        return 1;
+      }
+    }
+    return this.#serve?.() ?? 1;
+  }
+
+  #setUp({ device, frontend }: SetUp): null {
+    if (this.#serve !== undefined) {
+      throw new RequestError("unusable", "the worker is set up already");
+    }
+    this.#failed = true;
+    try {
+      const window = Window.reserve();
+      const log = this.#log;
+      const implementation = openDevice(device, window, log);
+      const loop = new DeviceLoop(implementation, {
+        window,
+        log,
+        control: { fd: this.#monitor.fd, ready: () => this.#listen() },
+      });
+      const serve = serveFrontend(loop, frontend);
+      lockDown();
+      this.#serve = serve;
+    } catch (error) {
+      // The monitor tells it to whoever made the configuration.
+      throw error instanceof RequestError ? error : new RequestError("unusable", describe(error));
+    }
+    return null;
+  }
+
+  /** Deals with what the monitor wants later; false when it is gone. */
+  #listen(): boolean {
+    this.#monitor.receive();
+    return this.#monitor.ended === undefined;
+  }
+}
+
+function serveFrontend(
+  loop: DeviceLoop,
+  frontend: SetUp["frontend"],
+): () => number | Promise<number> {
+  if (frontend.how === "report") return reportLock;
+  if (!fileStat(frontend.socket).isSocket) {
+    throw new RequestError("unusable", "the connection is not a socket");
+  }
+  const socket: Owned<Fd> = frontend.socket.move();
+  if (frontend.how === "connected") return () => loop.serve(socket) ? 0 : 1;
+  return () => {
+    loop.serveEach(socket);
+    return 0;
+  };
 }
 
 /** Tries what a worker must not be able to do, and prints what came of it. */
-async function reportLock(): Promise<void> {
+async function reportLock(): Promise<number> {
   const report = { left: permissionsLeft(), attempts: await escapeAttempts() };
   console.log(`REPORT ${JSON.stringify(report)} END`);
-  Deno.exit(0);
+  return 0;
 }
 
-main(Deno.args);
+function describe(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+function main(kind: string): void {
+  useLibrary("worker");
+  ignoreInspectorSignal();
+  // The kind is among the arguments for those who look at a list of processes; nothing depends on it.
+  const log = (text: string) => console.error(`spectrum device ${kind}: ${text}`);
+  let status: number | Promise<number>;
+  try {
+    status = new Worker(log).run();
+  } catch (error) {
+    log(describe(error));
+    status = 1;
+  }
+  if (typeof status === "number") Deno.exit(status);
+  status.then((code) => Deno.exit(code));
+}
+
+main(Deno.args[0] ?? "");

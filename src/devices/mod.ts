@@ -3,3 +3,9 @@
 export { BlkDevice, type BlkOptions, Disk, DiskError } from "./blk/mod.ts";
 export { ConsoleDevice } from "./console/mod.ts";
 export { RngDevice } from "./rng/mod.ts";
+export {
+  MESSAGE_SOCKET,
+  monitorMessages,
+  workerMessages,
+  type WorkerSetUp,
+} from "./worker_messages.ts";

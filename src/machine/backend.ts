@@ -1,7 +1,8 @@
 import { connectUnix, type Fd, OsError, type Owned, socketPair } from "../os/mod.ts";
-import type { Child, Starter } from "../sandbox/mod.ts";
+import { RequestError } from "../msg/mod.ts";
+import type { Starter } from "../sandbox/mod.ts";
 import { MachineError } from "./outcome.ts";
-import { startWorker, type WorkerDevice } from "./worker.ts";
+import { startWorker, type Worker, type WorkerDevice } from "./worker.ts";
 
 /** Where the backend of a device comes from. */
 export interface Backend {
@@ -10,6 +11,8 @@ export interface Backend {
   readonly pid: number | undefined;
   /** What the process may do, for a person. */
   readonly permissions: string;
+  /** Why a process of ours could not be set up, once that is known. */
+  readonly failure: string | undefined;
   /** A new vhost-user connection; what served the last one is gone by then. Throws MachineError. */
   connect(): Promise<Owned<Fd>>;
   /** Ends a backend that does not obey, where that is in our power. */
@@ -25,9 +28,10 @@ const PATIENCE_MS = 3000;
 export class WorkerBackend implements Backend {
   readonly kind = "worker";
   readonly permissions: string;
+  failure: string | undefined;
   readonly #starter: Starter;
   readonly #device: WorkerDevice;
-  #child: Child | undefined;
+  #worker: Worker | undefined;
   #starting: Promise<void> | undefined;
 
   constructor(starter: Starter, device: WorkerDevice) {
@@ -37,17 +41,21 @@ export class WorkerBackend implements Backend {
   }
 
   get pid(): number | undefined {
-    return this.#child?.pid;
+    return this.#worker?.child.pid;
   }
 
   async connect(): Promise<Owned<Fd>> {
     await this.finish();
     const [ours, theirs] = socketPair();
     using _given = theirs;
-    const started = startWorker(this.#starter, this.#device, { connected: theirs })
-      .then((child) => {
-        this.#child = child;
+    const frontend = { how: "connected", socket: theirs.borrow() } as const;
+    this.failure = undefined;
+    const started = startWorker(this.#starter, this.#device, frontend).then((worker) => {
+      this.#worker = worker;
+      worker.ready.catch((error) => {
+        if (error instanceof RequestError) this.failure = error.message;
       });
+    });
     this.#starting = started.catch(() => {});
     try {
       await started;
@@ -59,18 +67,20 @@ export class WorkerBackend implements Backend {
   }
 
   kill(): void {
-    this.#child?.kill();
+    this.#worker?.child.kill();
   }
 
   async finish(): Promise<void> {
     await this.#starting;
-    const child = this.#child;
-    if (child === undefined) return;
-    const timer = setTimeout(() => child.kill(), PATIENCE_MS);
-    await child.exited;
+    const worker = this.#worker;
+    if (worker === undefined) return;
+    const timer = setTimeout(() => worker.child.kill(), PATIENCE_MS);
+    await worker.child.exited;
+    // What it said last may still be on its way.
+    await worker.ready.catch(() => {});
     clearTimeout(timer);
     // Another call may have waited, too, and started the next one.
-    if (this.#child === child) this.#child = undefined;
+    if (this.#worker === worker) this.#worker = undefined;
   }
 }
 
@@ -92,6 +102,7 @@ function holdings(device: WorkerDevice): string[] {
 export class ForeignBackend implements Backend {
   readonly kind = "foreign";
   readonly pid = undefined;
+  readonly failure = undefined;
   readonly permissions = "those of who started it";
   readonly #path: string;
 

@@ -69,7 +69,7 @@ export async function connectDevice(
     frontend[Symbol.dispose]();
     backend.kill();
     await backend.finish();
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = backend.failure ?? (error instanceof Error ? error.message : String(error));
     throw new MachineError(
       "internal",
       `The device ${name} cannot start: ${reason}.`,

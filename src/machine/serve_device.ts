@@ -1,9 +1,10 @@
 import { connectUnix, Fd, listenUnix, openFile, OsError, type Owned, Reactor } from "../os/mod.ts";
+import { RequestError } from "../msg/mod.ts";
 import { type Child, Starter } from "../sandbox/mod.ts";
 import { openDisk } from "./disk_image.ts";
 import type { Log } from "./log.ts";
 import { MachineError } from "./outcome.ts";
-import { startWorker, type WorkerConnection, type WorkerDevice } from "./worker.ts";
+import { startWorker, type Worker, type WorkerDevice, type WorkerFrontend } from "./worker.ts";
 
 /** A device that runs by itself, for a frontend that is not ours. */
 export type ServedDevice =
@@ -35,24 +36,25 @@ export async function serveDevice({ log, device, connection }: ServeOptions): Pr
   using starter = Starter.spawn(reactor);
   using owned = new DisposableStack();
   const where = openConnection(connection, owned);
-  const child = await startWorker(starter, openDevice(device, owned), where);
+  const worker = await startWorker(starter, openDevice(device, owned), where);
   // From here on only the worker holds what it serves.
   owned[Symbol.dispose]();
+  await setUp(worker, device.kind);
   if (connection.socket !== undefined) log.info(`${device.kind}: listens at ${connection.socket}`);
-  await endOf(child, device.kind);
+  await endOf(worker.child, device.kind);
 }
 
 function openConnection(
   { socket, fd }: ServeOptions["connection"],
   owned: DisposableStack,
-): WorkerConnection {
-  if (fd !== undefined) return { connected: owned.use(inherited(fd)) };
+): WorkerFrontend {
+  if (fd !== undefined) return { how: "connected", socket: owned.use(inherited(fd)).borrow() };
   if (socket === undefined) {
     throw new MachineError("usage", "Where is the frontend? Give --socket PATH or --fd N.");
   }
   removeStaleSocket(socket);
   try {
-    return { listening: owned.use(listenUnix(socket)) };
+    return { how: "listening", socket: owned.use(listenUnix(socket)).borrow() };
   } catch (error) {
     if (!(error instanceof OsError)) throw error;
     throw new MachineError("usage", `Cannot listen at ${socket}: ${error.message}`);
@@ -88,14 +90,32 @@ function openLog(path: string): Owned<Fd> {
 
 function openDevice(device: ServedDevice, owned: DisposableStack): WorkerDevice {
   switch (device.kind) {
-    case "blk":
-      return { ...device, disk: owned.use(openDisk(device).fd) };
+    case "blk": {
+      const { path: _path, ...rest } = device;
+      return { ...rest, disk: owned.use(openDisk(device).fd).borrow() };
+    }
     case "rng":
       return device;
     case "console":
       return device.to === "stdio"
-        ? { kind: "console", output: owned.use(Fd.inherited(1)), input: owned.use(Fd.inherited(0)) }
-        : { kind: "console", output: owned.use(openLog(device.to)) };
+        ? {
+          kind: "console",
+          output: owned.use(Fd.inherited(1)).borrow(),
+          input: owned.use(Fd.inherited(0)).borrow(),
+        }
+        : { kind: "console", output: owned.use(openLog(device.to)).borrow() };
+  }
+}
+
+/** Waits until a worker serves; what makes that impossible is mostly what its user gave us. */
+async function setUp({ ready, child }: Worker, kind: string): Promise<void> {
+  try {
+    await ready;
+  } catch (error) {
+    if (!(error instanceof RequestError)) return await endOf(child, kind);
+    await child.exited;
+    const mistake = error.code === "unusable" ? "usage" : "internal";
+    throw new MachineError(mistake, `Cannot serve the ${kind} device: ${error.message}.`);
   }
 }
 

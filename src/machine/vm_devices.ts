@@ -43,7 +43,11 @@ export function openDevices(config: VmConfig, host: Host, hostConsole?: Fd): VmD
     });
   }
   if (hostConsole !== undefined) {
-    const worker = { kind: "console", input: hostConsole, output: hostConsole } as const;
+    const worker = {
+      kind: "console",
+      input: hostConsole.borrow(),
+      output: hostConsole.borrow(),
+    } as const;
     const backend = new WorkerBackend(host.starter, worker);
     const kind = deviceKinds.console;
     parts.push({ name: "console", kind, backend, maxQueues: 2, history: newHistory() });
@@ -68,7 +72,7 @@ function diskParts(
   owned.use(fd);
   images.push(id);
   const queues = wanted ?? Math.min(cpus, MOST_DEFAULT_QUEUES);
-  const worker = { kind: "blk", disk: fd, readonly, cache, queues, serial: name } as const;
+  const worker = { kind: "blk", disk: fd.borrow(), readonly, cache, queues, serial: name } as const;
   const backend = new WorkerBackend(host.starter, worker);
   return { name, kind: deviceKinds.blk, backend, maxQueues: queues, history: newHistory() };
 }

@@ -1,73 +1,67 @@
-import { type Fd, openFile, payload } from "../os/mod.ts";
+import { openFile, payload, socketPair } from "../os/mod.ts";
+import {
+  MESSAGE_SOCKET,
+  monitorMessages,
+  workerMessages,
+  type WorkerSetUp,
+} from "../devices/mod.ts";
+import { AsyncPeer, type Lent, unixTransport } from "../msg/mod.ts";
 import { type Child, type Starter, workerEnvironment } from "../sandbox/mod.ts";
 
 /** A device implementation and the descriptors that it is handed. */
-export type WorkerDevice =
-  | {
-    readonly kind: "blk";
-    readonly disk: Fd;
-    readonly readonly: boolean;
-    readonly cache: "auto" | "none";
-    readonly queues: number;
-    readonly serial?: string;
-  }
-  | { readonly kind: "rng" }
-  | { readonly kind: "console"; readonly input?: Fd; readonly output: Fd };
+export type WorkerDevice = Lent<WorkerSetUp["device"]>;
 
 /** Where a worker finds its frontend: a connected socket, or one that listens. */
-export type WorkerConnection = { readonly connected: Fd } | { readonly listening: Fd };
+export type WorkerFrontend = Lent<WorkerSetUp["frontend"]>;
 
-/** Descriptor numbers in the worker; 0 to 2 are the standard streams. */
-const CONNECTION_FD = 3;
-const FIRST_DEVICE_FD = 4;
+/** A device worker that runs. */
+export interface Worker {
+  readonly child: Child;
+  /**
+   * Resolves when the worker is locked and serves its frontend.
+   *
+   * Rejects with a RequestError `unusable` when what it was handed does not make such a device, with a
+   * DisconnectedError when it ended before it could say.
+   */
+  readonly ready: Promise<void>;
+  /** Closes its message socket, at which it ends. */
+  close(): void;
+}
 
-/** Starts a device worker through the starter; the descriptors are borrowed. */
+/**
+ * Starts a device worker through the starter. What it is, and the descriptors for it, go as the first message of its
+ * socket, which waits there while the process starts.
+ */
 export async function startWorker(
   starter: Starter,
   device: WorkerDevice,
-  connection: WorkerConnection,
-): Promise<Child> {
-  const descriptors: { fd: Fd; as: number }[] = [];
-  const hand = (fd: Fd): string => {
-    const as = FIRST_DEVICE_FD + descriptors.length;
-    descriptors.push({ fd, as });
-    return String(as);
-  };
-  const words = deviceWords(device, hand);
-  const [flag, socket] = "connected" in connection
-    ? ["--fd", connection.connected]
-    : ["--listen-fd", connection.listening];
-  const { device: command, selfContained } = payload();
-  // One executable is a worker by its name; its file may have been replaced since we started.
-  using program = selfContained ? openFile("/proc/self/exe") : undefined;
-  return await starter.start({
-    argv: [...command, device.kind, flag, String(CONNECTION_FD), ...words],
-    env: workerEnvironment(),
-    descriptors: [{ fd: socket, as: CONNECTION_FD }, ...descriptors],
-    program,
+  frontend: WorkerFrontend,
+): Promise<Worker> {
+  const [ours, theirs] = socketPair();
+  using _given = theirs;
+  const peer = new AsyncPeer(unixTransport(ours), starter.reactor, {
+    calls: workerMessages,
+    serves: monitorMessages,
+    handlers: {},
   });
-}
-
-function deviceWords(device: WorkerDevice, hand: (fd: Fd) => string): string[] {
-  switch (device.kind) {
-    case "blk":
-      return [
-        "--disk-fd",
-        hand(device.disk),
-        "--queues",
-        String(device.queues),
-        "--cache",
-        device.cache,
-        ...(device.readonly ? ["--readonly"] : []),
-        ...(device.serial === undefined ? [] : ["--serial", device.serial]),
-      ];
-    case "rng":
-      return [];
-    case "console":
-      return [
-        ...(device.input === undefined ? [] : ["--in-fd", hand(device.input)]),
-        "--out-fd",
-        hand(device.output),
-      ];
+  const ready = peer.request("setUp", { device, frontend }).then((answer) =>
+    answer[Symbol.dispose]()
+  );
+  // Whoever does not ask hears of a failure from the worker's end.
+  ready.catch(() => {});
+  const { device: command, selfContained } = payload();
+  try {
+    // One executable is a worker by its name; its file may have been replaced since we started.
+    using program = selfContained ? openFile("/proc/self/exe") : undefined;
+    const child = await starter.start({
+      argv: [...command, device.kind],
+      env: workerEnvironment(),
+      descriptors: [{ fd: theirs, as: MESSAGE_SOCKET }],
+      program,
+    });
+    return { child, ready, close: () => peer[Symbol.dispose]() };
+  } catch (error) {
+    peer[Symbol.dispose]();
+    throw error;
   }
 }

@@ -12,3 +12,8 @@ export const descriptor = v.custom<SentFd>(
   (value) => Fd.is(value),
   "a descriptor is expected",
 ) as unknown as v.GenericSchema<SentFd, Owned<Fd>>;
+
+/** The contents of a message whose descriptors all stay the sender's, so that it can be sent again. */
+export type Lent<T> = T extends SentFd ? Borrowed<Fd>
+  : T extends object ? { readonly [K in keyof T]: Lent<T[K]> }
+  : T;

@@ -68,6 +68,8 @@ export class Child {
 export class Starter implements Disposable {
   /** The starter's own process id. */
   readonly pid: number;
+  /** What it is watched with. */
+  readonly reactor: Reactor;
   readonly #socket: Owned<Fd>;
   readonly #process: Owned<Fd>;
   readonly #buffer = new Uint8Array(AnswerPacket.size);
@@ -78,6 +80,7 @@ export class Starter implements Disposable {
 
   private constructor(pid: number, socket: Owned<Fd>, reactor: Reactor) {
     this.pid = pid;
+    this.reactor = reactor;
     this.#socket = socket;
     this.#process = processDescriptor(pid);
     reactor.add(this.#socket, () => this.#receive());

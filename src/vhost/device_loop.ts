@@ -15,7 +15,22 @@ import { Backend, type BackendHost } from "./backend.ts";
 const CONNECTION_TAG = 0;
 const KICK_TAG = 1;
 const SOURCE_TAG = 0x1_0000;
+const CONTROL_TAG = 0xffff_fffe;
 const ROUNDS_PER_LOOK = 8;
+
+/** Who else may speak to the process. */
+export interface ControlSource {
+  readonly fd: Fd;
+  /** It is readable. False when it is the end, and nobody is to be served any more. */
+  ready(): boolean;
+}
+
+/** What a loop needs beside its device. */
+export interface DeviceLoopOptions {
+  readonly window: Window;
+  readonly log: (text: string) => void;
+  readonly control?: ControlSource;
+}
 
 /**
  * The main loop of a process that is one device: waits for its frontend, for kicks and for what the
@@ -25,15 +40,17 @@ export class DeviceLoop implements Disposable {
   readonly #poller = new Poller();
   readonly #host: BackendHost;
 
-  constructor(
-    private readonly device: VirtioDevice,
-    host: { readonly window: Window; readonly log: (text: string) => void },
-  ) {
-    this.#host = { ...host, poller: this.#poller, kickTag: KICK_TAG };
+  readonly #control: ControlSource | undefined;
+  #isOver = false;
+
+  constructor(private readonly device: VirtioDevice, { window, log, control }: DeviceLoopOptions) {
+    this.#host = { window, log, poller: this.#poller, kickTag: KICK_TAG };
+    this.#control = control;
+    if (control !== undefined) this.#poller.add(control.fd, CONTROL_TAG);
     for (const [i, source] of (device.sources ?? []).entries()) this.#watch(i, source);
   }
 
-  /** Serves one frontend until it hangs up, or breaks the protocol: then the answer is false. */
+  /** Serves one frontend until it hangs up, or it is the end, or breaks the protocol: then the answer is false. */
   serve(connection: Owned<Fd>): boolean {
     const host = { ...this.#host, log: limited(this.#host.log) };
     using backend = new Backend(connection, this.device, host);
@@ -45,7 +62,9 @@ export class DeviceLoop implements Disposable {
       const count = busy && round % ROUNDS_PER_LOOK !== 0 ? 0 : poller.wait(busy ? 0 : -1);
       for (let i = 0; i < count; i++) {
         const tag = poller.tag(i);
-        if (tag >= SOURCE_TAG) {
+        if (tag === CONTROL_TAG) {
+          if (!this.#listen()) return true;
+        } else if (tag >= SOURCE_TAG) {
           this.#ready(tag - SOURCE_TAG);
           backend.wake();
         } else if (tag >= KICK_TAG) {
@@ -58,14 +77,30 @@ export class DeviceLoop implements Disposable {
     }
   }
 
-  /** Serves one frontend after the other, without end. */
-  serveEach(listener: Fd): never {
-    for (;;) {
-      // Whether the listener blocks is not for us to know.
-      pollOne(listener, Events.In, -1);
-      const connection = acceptUnix(listener);
-      if (connection !== undefined) this.serve(connection);
+  /** Serves one frontend after the other; returns when it is the end, which only a control source brings. */
+  serveEach(listener: Fd): void {
+    // Not the poller of the loop: what happens to the device's sources meanwhile is not to be lost.
+    using waiting = new Poller();
+    waiting.add(listener, CONNECTION_TAG);
+    if (this.#control !== undefined) waiting.add(this.#control.fd, CONTROL_TAG);
+    while (!this.#isOver) {
+      for (let count = waiting.wait(-1), i = 0; i < count; i++) {
+        if (waiting.tag(i) === CONTROL_TAG) {
+          if (!this.#listen()) return;
+        } else if (pollOne(listener, Events.In, 0) > 0) {
+          // Whether the listener blocks is not for us to know.
+          const connection = acceptUnix(listener);
+          if (connection !== undefined) this.serve(connection);
+          // What the waiting found belongs to the thread's last wait, which was another one.
+          break;
+        }
+      }
     }
+  }
+
+  #listen(): boolean {
+    if (this.#control?.ready() === false) this.#isOver = true;
+    return !this.#isOver;
   }
 
   /** Edge-triggered: a device may leave input where it is until its driver has room for it. */

@@ -12,22 +12,42 @@ import {
   socketPair,
   writeAll,
 } from "../../src/os/mod.ts";
+import {
+  MESSAGE_SOCKET,
+  monitorMessages,
+  workerMessages,
+  type WorkerSetUp,
+} from "../../src/devices/mod.ts";
+import { AsyncPeer, RequestError, unixTransport } from "../../src/msg/mod.ts";
 import { Starter, workerEnvironment } from "../../src/sandbox/mod.ts";
 
 interface Run {
   readonly pid: number;
+  /** Rejects with what the worker says when it cannot be set up. */
+  readonly ready: Promise<unknown>;
   readonly ended: Promise<{ end: ExitStatus; said: string }>;
   kill(): void;
+  /** What a monitor's death does to the message socket. */
+  hangUp(): void;
 }
 
-/** Starts a worker with these words and descriptors, 3 being the first. */
-async function start(starter: Starter, words: string[], fds: readonly Fd[]): Promise<Run> {
+/** Starts a worker as a monitor does; this is the monitor's end of its socket. */
+async function start(starter: Starter, setUp: WorkerSetUp): Promise<Run> {
   const path = await Deno.makeTempFile();
   using stderr = openFile(path, { write: true });
+  const [ours, theirs] = socketPair();
+  using _theirs = theirs;
+  const peer = new AsyncPeer(unixTransport(ours), starter.reactor, {
+    calls: workerMessages,
+    serves: monitorMessages,
+    handlers: {},
+  });
+  const ready = peer.request("setUp", setUp);
+  ready.catch(() => {});
   const child = await starter.start({
-    argv: [...payload().device, ...words],
+    argv: [...payload().device, setUp.device.kind],
     env: workerEnvironment(),
-    descriptors: fds.map((fd, i) => ({ fd, as: 3 + i })),
+    descriptors: [{ fd: theirs, as: MESSAGE_SOCKET }],
     stderr,
   });
   const ended = child.exited.then(async (end) => {
@@ -35,8 +55,19 @@ async function start(starter: Starter, words: string[], fds: readonly Fd[]): Pro
     await Deno.remove(path);
     return { end, said };
   });
-  return { pid: child.pid, ended, kill: () => child.kill() };
+  return {
+    pid: child.pid,
+    ready,
+    ended,
+    kill: () => child.kill(),
+    hangUp: () => peer[Symbol.dispose](),
+  };
 }
+
+const connected = (socket: Fd) => ({ how: "connected", socket: socket.borrow() }) as const;
+const rng = { kind: "rng" } as const;
+const blk = (disk: Fd) =>
+  ({ kind: "blk", disk: disk.borrow(), readonly: false, cache: "auto", queues: 1 }) as const;
 
 async function withStarter(body: (starter: Starter) => Promise<void>): Promise<void> {
   using reactor = new Reactor();
@@ -63,7 +94,7 @@ Deno.test("a worker ends with its frontend: well when that leaves, badly when th
     for (const nonsense of [false, true]) {
       const [ours, theirs] = socketPair();
       using frontend = ours;
-      const run = await start(starter, ["rng", "--fd", "3"], [theirs]);
+      const run = await start(starter, { device: rng, frontend: connected(theirs) });
       theirs[Symbol.dispose]();
       await greet(frontend);
       if (nonsense) writeAll(frontend, new Uint8Array(64).fill(0xaa));
@@ -76,32 +107,52 @@ Deno.test("a worker ends with its frontend: well when that leaves, badly when th
   });
 });
 
-Deno.test("a worker that cannot start says why, in one line, with status 1", async () => {
+Deno.test("a worker that cannot be set up tells its monitor why, and ends with status 1", async () => {
   await withStarter(async (starter) => {
     const [ours, theirs] = socketPair();
     using _ours = ours;
     using _theirs = theirs;
     using file = openFile("/etc/passwd");
-    const cases: [string[], Fd[], RegExp][] = [
-      [["rng"], [], /rng: give one of --fd and --listen-fd/],
-      [["toaster", "--fd", "3"], [theirs], /"toaster" is no kind of device/],
-      [["rng", "--fd", "99"], [theirs], /Cannot use descriptor 99: bad file descriptor/],
-      [["rng", "--fd", "4"], [theirs, file], /the connection is not a socket/],
-      [["blk", "--fd", "3"], [theirs], /blk: blk needs --disk-fd/],
-      [["blk", "--fd", "3", "--disk-fd", "4"], [theirs, theirs], /neither a file nor a block/],
-      [["blk", "--fd", "3", "--disk-fd", "4"], [theirs, file], /opened for reading only/],
+    const frontend = connected(theirs);
+    const cases: [WorkerSetUp, RegExp][] = [
+      [{ device: rng, frontend: connected(file) }, /the connection is not a socket/],
+      [{ device: blk(theirs), frontend }, /neither a file nor a block/],
+      [{ device: blk(file), frontend }, /opened for reading only/],
       [
-        ["blk", "--fd", "3", "--disk-fd", "4", "--readonly", "--cache", "none"],
-        [theirs, file],
-        /--cache none needs a disk that was opened with O_DIRECT/,
+        { device: { ...blk(file), readonly: true, cache: "none" }, frontend },
+        /needs a disk that was opened with O_DIRECT/,
       ],
     ];
-    for (const [words, fds, message] of cases) {
-      const { end, said } = await (await start(starter, words, fds)).ended;
-      assert.deepEqual(end, { status: 1 }, said);
-      assert.match(said, message);
-      assert.equal(said.trim().split("\n").length, 1, said);
+    for (const [setUp, message] of cases) {
+      const run = await start(starter, setUp);
+      await assert.rejects(run.ready, (error) => {
+        assert(error instanceof RequestError);
+        assert.equal(error.code, "unusable");
+        assert.match(error.message, message);
+        return true;
+      });
+      assert.deepEqual(await run.ended, { end: { status: 1 }, said: "" });
     }
+  });
+});
+
+Deno.test("a worker does not outlive its monitor's message socket: waiting, listening or serving", async () => {
+  await withStarter(async (starter) => {
+    const folder = await Deno.makeTempDir();
+    using listener = listenUnix(`${folder}/sock`);
+    const [ours, theirs] = socketPair();
+    using frontend = ours;
+    using _theirs = theirs;
+    const serving = await start(starter, { device: rng, frontend: connected(theirs) });
+    await greet(frontend);
+    const socket = listener.borrow();
+    const listening = await start(starter, { device: rng, frontend: { how: "listening", socket } });
+    await listening.ready;
+    for (const run of [serving, listening]) {
+      run.hangUp();
+      assert.deepEqual(await run.ended, { end: { status: 0 }, said: "" });
+    }
+    await Deno.remove(folder, { recursive: true });
   });
 });
 
@@ -112,16 +163,22 @@ Deno.test("a listening worker serves one frontend after the other, and holds wha
     const image = `${folder}/disk.img`;
     await Deno.writeFile(image, new Uint8Array(65536));
     using disk = openFile(image, { write: true });
-    const words = ["blk", "--listen-fd", "3", "--disk-fd", "4"];
-    const run = await start(starter, words, [listener, disk]);
+    const frontend = { how: "listening", socket: listener.borrow() } as const;
+    const run = await start(starter, { device: blk(disk), frontend });
+    await run.ready;
     for (let i = 0; i < 3; i++) {
       using frontend = connectUnix(`${folder}/sock`);
       if (i === 1) writeAll(frontend, new Uint8Array(64).fill(0xaa));
       else await greet(frontend);
     }
-    const paths = [...Deno.readDirSync(`/proc/${run.pid}/fd`)].map(({ name }) =>
-      Deno.readLinkSync(`/proc/${run.pid}/fd/${name}`)
-    );
+    const paths = [...Deno.readDirSync(`/proc/${run.pid}/fd`)].map(({ name }) => {
+      try {
+        return Deno.readLinkSync(`/proc/${run.pid}/fd/${name}`);
+      } catch {
+        // The last frontend's connection, which it closes just now.
+        return "";
+      }
+    });
     const onDisk = paths.filter((path) => path.startsWith("/") && !path.startsWith("/dev/null"));
     assert.deepEqual(onDisk.filter((path) => !path.startsWith("/tmp/")), []);
     assert.equal(onDisk.filter((path) => path === image).length, 1);

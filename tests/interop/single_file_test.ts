@@ -2,6 +2,8 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { root } from "../../scripts/root.ts";
+import { MESSAGE_SOCKET, monitorMessages, workerMessages } from "../../src/devices/mod.ts";
+import { AsyncPeer, unixTransport } from "../../src/msg/mod.ts";
 import { openFile, Reactor, Seal, seals, socketPair } from "../../src/os/mod.ts";
 import { assertLockedOnTerminal } from "./lock_report.ts";
 import { Starter, workerEnvironment } from "../../src/sandbox/mod.ts";
@@ -117,15 +119,26 @@ Deno.test("the single executable", async (t) => {
       const starter = Starter.spawn(reactor);
       try {
         const [ours, theirs] = socketPair();
-        using _ours = ours;
+        using frontend = ours;
+        const [monitor, socket] = socketPair();
+        using peer = new AsyncPeer(unixTransport(monitor), reactor, {
+          calls: workerMessages,
+          serves: monitorMessages,
+          handlers: {},
+        });
+        const ready = peer.request("setUp", {
+          device: { kind: "rng" },
+          frontend: { how: "connected", socket: theirs },
+        });
         using program = openFile(path);
         const child = await starter.start({
-          argv: ["spectrum-device", "rng", "--fd", "3"],
+          argv: ["spectrum-device", "rng"],
           env: workerEnvironment(),
-          descriptors: [{ fd: theirs, as: 3 }],
+          descriptors: [{ fd: socket, as: MESSAGE_SOCKET }],
           program,
         });
-        theirs[Symbol.dispose]();
+        socket.close();
+        await ready;
         const held = await settledDescriptors(child.pid);
         const named = held.map(({ target }) => target).filter((target) => target.includes("/"));
         // The runtime has copies of the standard streams.
@@ -139,7 +152,7 @@ Deno.test("the single executable", async (t) => {
           using file = openFile(`/proc/${child.pid}/fd/${fd}`);
           assert.equal(seals(file) & 0xf, Seal.Seal | Seal.Shrink | Seal.Grow | Seal.Write, target);
         }
-        ours[Symbol.dispose]();
+        frontend[Symbol.dispose]();
         await child.exited;
       } finally {
         await starter.close();

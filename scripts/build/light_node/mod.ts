@@ -19,12 +19,18 @@ const replacements: Readonly<Record<string, string>> = {
 /** `import … from "node:x";` as `deno bundle` writes it: on a line of its own. */
 const IMPORT = /^(import .* from )"(node:[\w/]+)";$/gm;
 
-/** A bundle's text with light modules in place of Node's; unchanged when it imports none that has one. */
+/** Globals of Node, which cost the same at the first look. Libraries ask for them only to use them when they are there. */
+const GLOBAL = /\bglobalThis\.(?:process|Buffer)\b/g;
+
+/** A bundle's text with light modules in place of Node's, and without its globals; unchanged when it uses none. */
 export function lighten(bundle: string): string {
-  return bundle.replace(IMPORT, (line, start: string, name: string) => {
-    const path = replacements[name];
-    return path === undefined ? line : `${start}${JSON.stringify(path)};`;
-  });
+  return bundle.replace(GLOBAL, "undefined").replace(
+    IMPORT,
+    (line, start: string, name: string) => {
+      const path = replacements[name];
+      return path === undefined ? line : `${start}${JSON.stringify(path)};`;
+    },
+  );
 }
 
 /** The modules of Node that a bundle imports as soon as it starts. */

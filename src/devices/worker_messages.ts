@@ -1,0 +1,56 @@
+import * as v from "valibot";
+import { defineMessages, descriptor, type SentBody } from "../msg/mod.ts";
+
+const queues = v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(64));
+
+/** A kind of device, and what it is handed. */
+const Device = v.variant("kind", [
+  v.strictObject({
+    kind: v.literal("blk"),
+    /** A file or block device; its open mode must fit what follows. */
+    disk: descriptor,
+    readonly: v.boolean(),
+    /** `none` needs a disk that was opened with O_DIRECT. */
+    cache: v.picklist(["auto", "none"]),
+    queues,
+    /** At most 20 bytes. */
+    serial: v.optional(v.string()),
+  }),
+  v.strictObject({ kind: v.literal("rng") }),
+  v.strictObject({
+    kind: v.literal("console"),
+    input: v.optional(descriptor),
+    output: descriptor,
+  }),
+], "it is no kind of device");
+
+/** Where the frontend is. */
+const Frontend = v.variant("how", [
+  /** At the other end of this socket; the worker ends with it. */
+  v.strictObject({ how: v.literal("connected"), socket: descriptor }),
+  /** They connect to this socket, one after the other. */
+  v.strictObject({ how: v.literal("listening"), socket: descriptor }),
+  /** Nowhere: the worker tells on its standard output what its lock leaves it, and ends. */
+  v.strictObject({ how: v.literal("report") }),
+]);
+
+/** What a device worker serves over its message socket. */
+export const workerMessages = defineMessages({
+  setUp: {
+    doc:
+      "Makes the worker a device. The first message, and the only one of its name; answered when " +
+      "the worker has given up every permission and serves its frontend.",
+    body: v.strictObject({ device: Device, frontend: Frontend }),
+    answer: v.null(),
+    errors: { unusable: "what it was handed does not make such a device; the worker ends" },
+  },
+});
+
+/** What a monitor serves to its workers. */
+export const monitorMessages = defineMessages({});
+
+/** The set-up of a worker as a monitor sends it. */
+export type WorkerSetUp = SentBody<typeof workerMessages, "setUp">;
+
+/** The number of a worker's message socket; 0 to 2 are the standard streams, and it is handed nothing else. */
+export const MESSAGE_SOCKET = 3;
