@@ -20,7 +20,7 @@ export const USAGE = `Runs a command in the lab: a QEMU guest in which KVM is re
 
   --user          run it as an ordinary user who is in the group kvm
   --memory MIB    memory of the lab host, by default 8192
-  --cpus N        its CPUs, by default 2
+  --cpus N        its CPUs, by default 1 (with more, guests break now and then)
   --timeout S     kill the command after so many seconds, status 124
   --out DIR       copy the lab's /out into DIR afterwards
   --file PATH     bring a file or folder along, at the same path; may be repeated

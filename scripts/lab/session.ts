@@ -15,7 +15,7 @@ import { type Hardware, startQemu } from "./qemu.ts";
 export interface LabOptions {
   /** MiB, by default 8192 or three quarters of what the machine has free. */
   readonly memory?: number;
-  /** Default 2. */
+  /** Default 1: with more, the emulation corrupts guests now and then (docs/lab.md). */
   readonly cpus?: number;
   /** Size of /scratch in GiB (it starts as a hole), default 6. */
   readonly scratch?: number;
@@ -99,7 +99,7 @@ export class LabSession implements AsyncDisposable {
         kernel: await labKernel(cache, kernel),
         initrd: await labInitrd(cache, kernel, await agentProgram(cache)),
         memory: options.memory ?? defaultMemory(),
-        cpus: options.cpus ?? 2,
+        cpus: options.cpus ?? 1,
         layers,
         scratch,
       }, cache);
