@@ -3,6 +3,7 @@
 export { AsyncPeer, type RequestOptions } from "./async_peer.ts";
 export { BlockingPeer } from "./blocking_peer.ts";
 export { bytes } from "./bytes.ts";
+export { describeMessages, describeSchema } from "./describe.ts";
 export { descriptor, type Lent, type SentFd } from "./descriptor.ts";
 export {
   DisconnectedError,
