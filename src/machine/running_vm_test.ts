@@ -99,3 +99,33 @@ tinyTest("one device that fails to start takes the others with it", async (folde
   });
   await assert.rejects(tiny.vm.outcome, /nobody\.sock: there is no such socket/);
 });
+
+tinyTest("a device tells of its worker, also when that is killed and replaced", async (folder) => {
+  await using tiny = await TinyVm.start(folder, { rng: {} });
+  const { vm } = tiny;
+  await vm.started;
+  const [rng] = vm.info().devices;
+  assert.ok(rng.pid !== undefined && rng.pid > 0);
+  assert.deepEqual({ ...rng, pid: 0 }, {
+    name: "rng",
+    kind: "rng",
+    backend: "worker",
+    state: "connected",
+    pid: 0,
+    permissions: "none",
+    restarts: 0,
+    queues: [{ index: 0, size: 256, enabled: false, available: 0, used: 0 }],
+    features: "0x0",
+  });
+  const events = vm.events();
+  Deno.kill(rng.pid, "SIGKILL");
+  const seen = [];
+  for await (const { kind, device } of events) {
+    seen.push([kind, device]);
+    if (seen.length === 2) break;
+  }
+  assert.deepEqual(seen, [["device-away", "rng"], ["device-back", "rng"]]);
+  const [again] = vm.info().devices;
+  assert.deepEqual([again.state, again.restarts], ["connected", 1]);
+  assert.notEqual(again.pid, rng.pid);
+});

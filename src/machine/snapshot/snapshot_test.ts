@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { tinyTest, TinyVm } from "../testing.ts";
+import { sha256 } from "./write_snapshot.ts";
 
 /** What the guest answers to `c`: its count's lowest byte, in two characters. */
 async function count(tiny: TinyVm): Promise<string> {
@@ -103,3 +104,64 @@ tinyTest("what cannot be restored is refused, with the reason", async (folder) =
   await using tiny = await TinyVm.restore(dir);
   await count(tiny);
 });
+
+/** Changes what is in a snapshot's state, and makes its checksum right again. */
+async function tamper(
+  dir: string,
+  change: (state: Record<string, unknown>) => void,
+): Promise<void> {
+  const state = JSON.parse(Deno.readTextFileSync(join(dir, "state.json")));
+  change(state);
+  const json = JSON.stringify(state);
+  Deno.writeTextFileSync(join(dir, "state.json"), json);
+  const path = join(dir, "snapshot.json");
+  const manifest = JSON.parse(Deno.readTextFileSync(path));
+  Deno.writeTextFileSync(path, JSON.stringify({ ...manifest, stateSha256: await sha256(json) }));
+}
+
+tinyTest("device state that no device can be in is refused, and harms nobody", async (folder) => {
+  const dir = join(folder, "snapshot");
+  {
+    await using first = await TinyVm.start(folder, { rng: {}, disk: [] });
+    await first.outputOf(1);
+    await first.vm.pause();
+    await first.vm.snapshot(dir);
+  }
+  const json = Deno.readTextFileSync(join(dir, "state.json"));
+  type Devices = { devices: { bytes: string } };
+  const saved = Uint8Array.fromBase64((JSON.parse(json) as Devices).devices.bytes);
+  let refused = 0;
+  const random = pseudoRandom(1);
+  for (let round = 0; round < 15; round++) {
+    const bytes = saved.slice();
+    if (round === 0) bytes.fill(0xff);
+    // Mostly small registers: the rings of the serial port take up most of the state.
+    else {
+      for (let i = 0; i < 200; i++) {
+        const near = random() < 0.8 ? bytes.length - 8192 : 0;
+        const at = near + Math.floor(random() * (bytes.length - near));
+        bytes[at] = random() < 0.5 ? 0xff : Math.floor(random() * 256);
+      }
+    }
+    Deno.writeTextFileSync(join(dir, "state.json"), json);
+    await tamper(dir, (state) => (state as Devices).devices.bytes = bytes.toBase64());
+    await using tiny = await TinyVm.restore(dir);
+    try {
+      await tiny.vm.started;
+      // Whoever looks at it, or uses it, gets an answer.
+      tiny.vm.info();
+      tiny.vm.powerButton();
+    } catch (error) {
+      refused++;
+      assert.match(String(error), /BadState|OsError|MachineError|VmStateError/);
+    }
+  }
+  assert.ok(refused > 0, "nothing was ever refused");
+});
+
+function pseudoRandom(seed: number): () => number {
+  return () => {
+    seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0;
+    return seed / 2 ** 32;
+  };
+}
