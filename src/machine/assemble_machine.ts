@@ -24,6 +24,7 @@ import {
   type Vcpu,
   vcpuCpuid,
   type Vm,
+  xsaveSize,
 } from "../kvm/mod.ts";
 import { MachineMemory } from "../memory/mod.ts";
 import { EventFd } from "../os/mod.ts";
@@ -211,6 +212,15 @@ function reset(
 
 /** The counters first, since alarms are set by them; the chips last, since what waits in them is delivered at once. */
 function load({ window }: Host, vm: Vm, vcpus: readonly Vcpu[], saved: MachineState): void {
+  // KVM takes as many bytes as the processor has, however many are there.
+  const size = xsaveSize(vm);
+  const odd = saved.vcpus.find(({ xsave }) => xsave.length !== size);
+  if (odd !== undefined) {
+    throw new MachineError(
+      "host",
+      `The snapshot's processor has ${odd.xsave.length} bytes of vector registers, this host's ${size}.`,
+    );
+  }
   for (const [i, vcpu] of vcpus.entries()) vcpu.setCpuid(saved.cpuid[i]);
   new GuestClock(window, vm, vcpus).set(saved.clocks);
   for (const [i, vcpu] of vcpus.entries()) loadVcpu(vcpu, saved.vcpus[i]);

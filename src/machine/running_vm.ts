@@ -267,6 +267,8 @@ export class RunningVm implements VmControl, AsyncDisposable {
           await new Promise((resolve) => setTimeout(resolve));
           continue;
         }
+        // Somebody may have stopped it meanwhile, and a guest that rests hears nothing of that.
+        if (this.#state !== "running") void cycle.machine.run();
         this.#require("pause", ["running"]);
         this.#state = "paused";
         this.#events.add({ kind: "paused" });

@@ -130,6 +130,12 @@ tinyTest("device state that no device can be in is refused, and harms nobody", a
   const json = Deno.readTextFileSync(join(dir, "state.json"));
   type Devices = { devices: { bytes: string } };
   const saved = Uint8Array.fromBase64((JSON.parse(json) as Devices).devices.bytes);
+  const vcpus = (state: Record<string, unknown>) => state.vcpus as { xsave: string }[];
+  await tamper(dir, (state) => vcpus(state)[0].xsave = "AAAA");
+  {
+    await using tiny = await TinyVm.restore(dir);
+    await assert.rejects(tiny.vm.started, /has 3 bytes of vector registers/);
+  }
   let refused = 0;
   const random = pseudoRandom(1);
   for (let round = 0; round < 15; round++) {
