@@ -1,4 +1,4 @@
-import { workerFlags } from "../src/os/mod.ts";
+import { monitorFlags } from "../src/os/mod.ts";
 import { root } from "./root.ts";
 
 /**
@@ -8,6 +8,6 @@ import { root } from "./root.ts";
 export const spectrumCommand: readonly string[] = [
   Deno.execPath(),
   "run",
-  ...workerFlags.map((flag) => flag === "--allow-ffi" ? "--allow-all" : flag),
+  ...monitorFlags,
   `${root}build/spectrum.js`,
 ];

@@ -1,4 +1,4 @@
-import { workerFlags } from "../../src/os/mod.ts";
+import { monitorFlags, workerFlags } from "../../src/os/mod.ts";
 
 /**
  * The first line of a bundle in `build/`: tells `src/os/payload.ts` where the other parts are. It yields to
@@ -11,10 +11,13 @@ export function banner(): string {
     `starter: ${part("starter")}`,
     `vcpu: ${part("vcpu.js")}`,
     `init: ${part("init")}`,
-    `get device() { return [Deno.execPath(), "run", ...${JSON.stringify(workerFlags)}, ${
-      part("device.js")
-    }]; }`,
+    `get device() { return ${own(workerFlags, part("device.js"))}; }`,
+    `get command() { return ${own(monitorFlags, part("spectrum.js"))}; }`,
     `selfContained: false`,
   ];
   return `globalThis.spectrumPayload ??= { ${fields.join(", ")} };\n`;
+}
+
+function own(flags: readonly string[], script: string): string {
+  return `[Deno.execPath(), "run", ...${JSON.stringify(flags)}, ${script}]`;
 }

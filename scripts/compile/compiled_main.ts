@@ -30,13 +30,17 @@ function payload() {
   const own = (name: string) => `/proc/self/fd/${memoryFile(name)}`;
   const shim = own("libspectrum.so");
   const device = [DEVICE_ROLE, DEVICE_ROLE];
-  if (isDevice) return { shim, starter: "", vcpu: "", init: "", device, selfContained: true };
+  const command = ["/proc/self/exe"];
+  if (isDevice) {
+    return { shim, starter: "", vcpu: "", init: "", device, command, selfContained: true };
+  }
   return {
     shim,
     starter: `/proc/${Deno.pid}/fd/${memoryFile("starter")}`,
     vcpu: own("vcpu.js"),
     init: own("init"),
     device,
+    command,
     selfContained: true,
   };
 }

@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { workerFlags } from "../../src/os/mod.ts";
+import { monitorFlags, workerFlags } from "../../src/os/mod.ts";
 import { workerEnvironment } from "../../src/sandbox/mod.ts";
 import { bundled, products } from "../build/mod.ts";
 import { root } from "../root.ts";
@@ -7,9 +7,6 @@ import { CompileError } from "./compile_error.ts";
 import type { Contents } from "./image.ts";
 
 type File = "shim" | "starter" | "init" | "vcpu" | "spectrum";
-
-/** The monitor may do everything: it is the user's own program, and it is what confines the others. */
-const monitorFlags = workerFlags.map((flag) => flag === "--allow-ffi" ? "--allow-all" : flag);
 
 const runScript = (flags: readonly string[]) => ["run", ...flags, "--ext=js"];
 
@@ -71,7 +68,7 @@ function own(descriptor: string): string {
 function payload(paths: Partial<Record<"shim" | "starter" | "vcpu" | "init", string>>): string {
   const { shim = '""', starter = '""', vcpu = '""', init = '""' } = paths;
   return `globalThis.spectrumPayload = { shim: ${shim}, starter: ${starter}, vcpu: ${vcpu}, ` +
-    `init: ${init}, device: ["spectrum-device"], selfContained: true };\n`;
+    `init: ${init}, device: ["spectrum-device"], command: ["/proc/self/exe"], selfContained: true };\n`;
 }
 
 /** A bundle's text; it is minified, since nobody reads it and what is shorter starts sooner. */

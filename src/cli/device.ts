@@ -1,7 +1,8 @@
-import { type Command, InvalidArgumentError, Option } from "commander";
+import { type Command, Option } from "commander";
 import { serveDevice } from "../machine/mod.ts";
 import type { CliContext } from "./main.ts";
 import { resolve } from "node:path";
+import { wholeNumber } from "./whole_number.ts";
 
 interface Connection {
   readonly socket?: string;
@@ -88,13 +89,4 @@ export function addDeviceCommand(program: Command, context: CliContext): void {
         device: { kind: "console", to },
       });
     });
-}
-
-/** Reads the value of an option that is a number. */
-function wholeNumber(least: number, most: number): (text: string) => number {
-  return (text) => {
-    const value = /^[0-9]+$/.test(text) ? Number(text) : -1;
-    if (value >= least && value <= most) return value;
-    throw new InvalidArgumentError(`A whole number from ${least} to ${most} is expected.`);
-  };
 }

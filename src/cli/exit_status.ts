@@ -32,5 +32,10 @@ export function exitStatusOf(error: unknown): number {
   if (HOST_ERRORS.some((kind) => error instanceof kind)) return ExitStatus.Host;
   if (error instanceof Interrupted) return ExitStatus.Interrupted;
   if (error instanceof MachineError) return BY_FAULT[error.fault];
+  // Errors of the control plane, which is loaded only when it is used.
+  if (error instanceof Error && "exitStatus" in error && typeof error.exitStatus === "number") {
+    return error.exitStatus;
+  }
+  if (error instanceof Error && error.name === "VmStateError") return ExitStatus.Usage;
   return ExitStatus.Internal;
 }

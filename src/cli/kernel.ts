@@ -10,6 +10,7 @@ import {
   showProgress,
 } from "../guest/mod.ts";
 import { Interrupted } from "./exit_status.ts";
+import { printJson, table } from "./output.ts";
 
 /** `spectrum kernel …`: kernels for guests, kept in the cache folder. */
 export function addKernelCommand(program: Command): void {
@@ -60,26 +61,23 @@ Example:
     .addHelpText("after", "\nExample:\n  spectrum kernel list")
     .action(async ({ json }: { json?: boolean }) => {
       const kernels = await listKernels(cacheDir());
-      console.log(json ? JSON.stringify(kernels, undefined, 2) : table(kernels));
+      if (json) printJson(kernels);
+      else console.log(kernelTable(kernels));
     });
 }
 
-function table(kernels: readonly ListedKernel[]): string {
+function kernelTable(kernels: readonly ListedKernel[]): string {
   if (kernels.length === 0) {
     return "There is no kernel yet. Fetch Debian's: spectrum kernel fetch. Build a small one: spectrum kernel build.";
   }
-  const rows = [
+  return table(
     ["NAME", "VERSION", "ORIGIN", "SIZE", "PATH"],
-    ...kernels.map(({ name, version, origin, packageVersion, size, path }) => [
+    kernels.map(({ name, version, origin, packageVersion, size, path }) => [
       name ?? "-",
       version,
       `${origin} (${packageVersion})`,
       `${(size / 2 ** 20).toFixed(1)} MiB`,
       path,
     ]),
-  ];
-  const widths = rows[0].map((_, i) => Math.max(...rows.map((row) => row[i].length)));
-  return rows.map((row) => row.map((cell, i) => cell.padEnd(widths[i])).join("  ").trimEnd()).join(
-    "\n",
   );
 }

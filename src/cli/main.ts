@@ -1,18 +1,15 @@
-import { Command, CommanderError, Option } from "commander";
+import { type Command, CommanderError } from "commander";
 import { Log, type LogLevel } from "../machine/mod.ts";
-import { addDeviceCommand } from "./device.ts";
 import { ExitStatus, exitStatusOf } from "./exit_status.ts";
-import { addKernelCommand } from "./kernel.ts";
-import { addRunCommand } from "./run.ts";
+import { createProgram } from "./program.ts";
 
 /** What every command is given: where to log, and how to end with another status than 0. */
 export interface CliContext {
   log(): Log;
+  /** What the user wants of a log. */
+  logOptions(): { readonly format: "text" | "json"; readonly level: LogLevel };
   exitWith(status: number): void;
 }
-
-/** Version of this program. */
-export const VERSION = "0.1.0";
 
 /**
  * The command line: runs one command.
@@ -22,34 +19,21 @@ export const VERSION = "0.1.0";
  */
 export async function main(args: readonly string[]): Promise<number> {
   let status: number = ExitStatus.Ok;
-  const program = new Command("spectrum")
-    .description(
-      "Runs every application in its own KVM virtual machine, every device in a sandbox.",
-    )
-    .version(VERSION)
-    .showHelpAfterError("(add --help for the options)")
-    .enablePositionalOptions()
-    .addOption(new Option("--log-format <format>", "how log lines look").choices(["text", "json"]))
-    .addOption(
-      new Option("--log-level <level>", "the least important lines that are shown")
-        .choices(["debug", "info", "warn", "error"]),
-    )
-    .exitOverride();
-  const log = () => {
+  const logOptions = () => {
     const { logFormat = "text", logLevel = "info" } = program.opts<
       { logFormat?: "text" | "json"; logLevel?: LogLevel }
     >();
-    return new Log({ format: logFormat, level: logLevel });
+    return { format: logFormat, level: logLevel };
   };
+  const log = () => new Log(logOptions());
   const context: CliContext = {
     log,
+    logOptions,
     exitWith: (code) => {
       status = code;
     },
   };
-  addRunCommand(program, context);
-  addDeviceCommand(program, context);
-  addKernelCommand(program);
+  const program: Command = createProgram(context);
   try {
     await program.parseAsync([...args], { from: "user" });
   } catch (error) {

@@ -1,3 +1,4 @@
 /** The command line: one file per command. */
 
-export { main, VERSION } from "./main.ts";
+export { main } from "./main.ts";
+export { createProgram, VERSION } from "./program.ts";

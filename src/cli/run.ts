@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import { parseConfig, readConfig, type VmConfig } from "../config/mod.ts";
-import { runVm } from "../machine/mod.ts";
+import { type Log, type RunningVm, runVm } from "../machine/mod.ts";
 import type { CliContext } from "./main.ts";
 import { ExitStatus } from "./exit_status.ts";
 import { resolveBoot } from "./resolve_boot.ts";
@@ -11,6 +11,7 @@ Examples:
   spectrum run app.toml
   spectrum run --kernel debian --initrd initrd.img --memory 512M --cpus 2 --disk data.img --rng
   spectrum run app.toml --disk other.img,readonly --console none
+  spectrum run --detach app.toml && spectrum console app
 
 On a terminal, Ctrl-A x ends the VM and Ctrl-A h lists the other keys.
 Exit status: 0 the guest powered off, 1 usage or configuration, 2 the host cannot do it,
@@ -37,17 +38,32 @@ export function addRunCommand(program: Command, context: CliContext): void {
     .option("--rng", "give the guest a source of random numbers")
     .option("--console <where>", "stdio, none, or a file")
     .option("--console-device <device>", "serial or virtio")
+    .option("-d, --detach", "return when the guest's kernel runs; console and logs are kept")
     .addHelpText("after", EXAMPLES)
-    .action(async (file: string | undefined, flags: RunFlags) => {
+    .action(async (file: string | undefined, { detach, ...flags }: RunFlags & Detach) => {
       const config = await configOf(file, flags);
+      if (detach) {
+        const { runDetached } = await import("./run_detached.ts");
+        return await runDetached(config, context.logOptions());
+      }
       const log = context.log().for({ vm: config.name });
       const boot = await resolveBoot(config);
-      const outcome = await runVm(config, boot, { log });
+      const outcome = await runVm(config, boot, { log, attend: (vm) => serve(vm, log) });
       if (outcome.kind === "failed") {
         log.error(outcome.reason);
         context.exitWith(ExitStatus.Guest);
       }
     });
+}
+
+interface Detach {
+  readonly detach?: boolean;
+}
+
+/** Lets others talk to a VM; loaded while it starts. */
+async function serve(vm: RunningVm, log: Log): Promise<AsyncDisposable> {
+  const { ControlServer } = await import("../control/mod.ts");
+  return new ControlServer(vm, { dir: vm.runtime.path, log });
 }
 
 async function configOf(file: string | undefined, flags: RunFlags): Promise<VmConfig> {

@@ -1,6 +1,7 @@
 /** What a VM is, as its user writes it: the TOML schema, its defaults, and errors that name the line. */
 
 export { ConfigError } from "./config_error.ts";
+export { nearest } from "./nearest.ts";
 export { formatSize, parseSize } from "./size.ts";
-export { parseConfig, readConfig } from "./read_config.ts";
+export { isKernelName, parseConfig, readConfig } from "./read_config.ts";
 export { type ConsoleConfig, type DiskConfig, type VmConfig, type VmInput } from "./schema.ts";

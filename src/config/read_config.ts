@@ -6,8 +6,12 @@ import { nearest } from "./nearest.ts";
 import { Vm, type VmConfig, type VmInput } from "./schema.ts";
 import { tomlLine } from "./toml_position.ts";
 
-/** Kernels that are names, not paths. */
 const KERNEL_NAME = /^(debian|small(:[a-z0-9-]+)?)$/;
+
+/** Whether a kernel is one of ours by its name, rather than a path. */
+export function isKernelName(kernel: string): boolean {
+  return KERNEL_NAME.test(kernel);
+}
 
 /**
  * Reads and checks a VM's TOML file; paths in it become absolute, relative to the file.
@@ -123,7 +127,7 @@ function absolutePaths(table: Record<string, unknown>, base: string): void {
     }
   };
   const never = () => false;
-  fix(table, "kernel", (text) => KERNEL_NAME.test(text));
+  fix(table, "kernel", isKernelName);
   fix(table, "initrd", never);
   const { disk, console: output } = table;
   if (Array.isArray(disk)) {

@@ -1,5 +1,8 @@
 import type { ProblemCode } from "./schemas.ts";
 
+/** Exit status of the command line for a class of errors; what is not named is the caller's mistake. */
+const EXIT_STATUS: Partial<Record<ProblemCode, number>> = { host: 2, internal: 4, http: 4 };
+
 /** A running VM did not do what it was asked for; the message says why. */
 export class ControlError extends Error {
   override readonly name: string = "ControlError";
@@ -8,11 +11,18 @@ export class ControlError extends Error {
   constructor(readonly code: ProblemCode, message: string) {
     super(message);
   }
+
+  /** Exit status of the command line. */
+  get exitStatus(): number {
+    return EXIT_STATUS[this.code] ?? 1;
+  }
 }
 
 /** No VM of that name runs. */
 export class NoSuchVmError extends Error {
   override readonly name = "NoSuchVmError";
+  /** Exit status of the command line. */
+  readonly exitStatus = 1;
 
   /**
    * @param vm the name
@@ -27,6 +37,8 @@ export class NoSuchVmError extends Error {
 /** The connection to a VM's monitor ended before it had answered. */
 export class ConnectionLostError extends Error {
   override readonly name = "ConnectionLostError";
+  /** Exit status of the command line. */
+  readonly exitStatus = 4;
 
   /** @param vm the name of the VM */
   constructor(readonly vm: string, options?: ErrorOptions) {
@@ -39,10 +51,10 @@ export class StartError extends Error {
   override readonly name = "StartError";
 
   /**
-   * @param status the exit status that the command line has for this: 1 usage or configuration, 2 the host cannot do
+   * @param exitStatus the exit status that the command line has for this: 1 usage or configuration, 2 the host cannot do
    * it, 3 the guest failed, 4 an internal error
    */
-  constructor(readonly status: number, message: string) {
+  constructor(readonly exitStatus: number, message: string) {
     super(message);
   }
 }

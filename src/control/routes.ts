@@ -1,12 +1,13 @@
 import type * as v from "valibot";
-import { type VmControl, VmStateError } from "../machine/mod.ts";
+import { VmStateError } from "../machine/mod.ts";
+import type { ControlledVm } from "./controlled_vm.ts";
 import { ControlError } from "./errors.ts";
 import { metricsText } from "./metrics.ts";
 import * as schemas from "./schemas.ts";
 
 /** What a handler is given. */
 export interface Call<Body = unknown> {
-  readonly vm: VmControl;
+  readonly vm: ControlledVm;
   /** The parts of the path that stand in braces. */
   readonly params: Readonly<Record<string, string>>;
   readonly body: Body;
@@ -51,7 +52,7 @@ const state = ({ vm }: Call) => ({ state: vm.info().state });
 function action(
   id: string,
   summary: string,
-  act: (vm: VmControl) => unknown,
+  act: (vm: ControlledVm) => unknown,
 ): Route {
   return {
     method: "POST",
@@ -123,6 +124,9 @@ export const routes: readonly Route[] = [
     answer: { json: schemas.State },
     errors: ["state", "usage", "host"],
     run: async (call) => {
+      if (call.vm.snapshot === undefined) {
+        throw new ControlError("state", "This VM cannot be saved.");
+      }
       await call.vm.snapshot(call.body.dir);
       return state(call);
     },

@@ -1,5 +1,5 @@
 /** What a person asked for by the escape key. */
-export type EscapeCommand = "quit" | "power" | "help";
+export type EscapeCommand = "quit" | "power" | "detach" | "help";
 
 const CTRL_A = 0x01;
 
@@ -7,6 +7,7 @@ const CTRL_A = 0x01;
 export const ESCAPE_HELP = [
   "Ctrl-A x   end the VM at once",
   "Ctrl-A p   press the power button",
+  "Ctrl-A d   detach from the VM's console, where it is attached to",
   "Ctrl-A h   this help",
   "Ctrl-A a   send Ctrl-A to the guest",
 ];
@@ -29,6 +30,7 @@ export class ConsoleEscape {
       const key = String.fromCharCode(byte).toLowerCase();
       if (key === "x") commands.push("quit");
       else if (key === "p") commands.push("power");
+      else if (key === "d") commands.push("detach");
       else if (key === "h" || key === "?") commands.push("help");
       else if (key === "a" || byte === CTRL_A) input.push(CTRL_A);
       else input.push(CTRL_A, byte);

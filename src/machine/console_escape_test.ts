@@ -6,9 +6,9 @@ const text = (data: Uint8Array) => new TextDecoder().decode(data);
 
 Deno.test("what is typed goes to the guest, commands do not", () => {
   const escape = new ConsoleEscape();
-  const { input, commands } = escape.feed(bytes("ls\r\x01hc\x01pd\x01x"));
+  const { input, commands } = escape.feed(bytes("ls\r\x01hc\x01pd\x01D\x01x"));
   assert.equal(text(input), "ls\rcd");
-  assert.deepEqual(commands, ["help", "power", "quit"]);
+  assert.deepEqual(commands, ["help", "power", "detach", "quit"]);
 });
 
 Deno.test("an escape may be split between reads, and sends itself", () => {

@@ -31,3 +31,4 @@ export {
   type VmState,
   VmStateError,
 } from "./vm_control.ts";
+export { Terminal, type TerminalEvents } from "./terminal.ts";

@@ -11,6 +11,8 @@ const GRACE_MS = 30_000;
 /** What goes with a run, beside its configuration. */
 export interface RunOptions {
   readonly log: Log;
+  /** Told of the VM when it starts; what is returned is disposed of when the VM has ended, before its name is free. */
+  readonly attend?: (vm: RunningVm) => Promise<AsyncDisposable>;
 }
 
 /**
@@ -22,7 +24,7 @@ export interface RunOptions {
 export async function runVm(
   config: VmConfig,
   plan: BootPlan,
-  { log }: RunOptions,
+  { log, attend }: RunOptions,
 ): Promise<RunOutcome> {
   await using vm = RunningVm.start(config, plan, { log });
   using _ending = onSignals(["SIGINT", "SIGHUP"], () => vm.quit());
@@ -41,6 +43,7 @@ export async function runVm(
       if (vm.info().state === "running") vm.powerButton();
     },
   });
+  await using _attendant = await attend?.(vm);
   return await vm.outcome;
 }
 

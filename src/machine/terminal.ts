@@ -8,6 +8,10 @@ export interface TerminalEvents {
   quit(): void;
   /** Ctrl-A p. */
   pressPowerButton(): void;
+  /** Ctrl-A d. */
+  detach?(): void;
+  /** There is no more input. */
+  ended?(): void;
 }
 
 /**
@@ -28,7 +32,7 @@ export class Terminal implements Disposable {
     let typing = Promise.resolve();
     for (;;) {
       const count = await Deno.stdin.read(buffer).catch(() => null);
-      if (count === null) return;
+      if (count === null) return events.ended?.();
       const typed = buffer.subarray(0, count);
       if (!this.#raw) {
         await events.input(typed);
@@ -40,6 +44,7 @@ export class Terminal implements Disposable {
       for (const command of commands) {
         if (command === "quit") events.quit();
         else if (command === "power") events.pressPowerButton();
+        else if (command === "detach") events.detach?.();
         else {await Deno.stdout.write(
             new TextEncoder().encode(`\r\n${ESCAPE_HELP.join("\r\n")}\r\n`),
           );}

@@ -37,7 +37,7 @@ export {
   sendMessage,
 } from "./message.ts";
 export { check, OsError } from "./os_error.ts";
-export { type Payload, payload, workerFlags } from "./payload.ts";
+export { monitorFlags, type Payload, payload, workerFlags } from "./payload.ts";
 export { Events, Poller } from "./poller.ts";
 export { type ExitStatus, processDescriptor, reap, redirect, spawnStarter } from "./process.ts";
 export { Reactor } from "./reactor.ts";

@@ -10,6 +10,8 @@ export interface Payload {
   readonly init: string;
   /** The first arguments of a device worker; its kind and options follow. */
   readonly device: readonly string[];
+  /** The command line itself: its commands follow. */
+  readonly command: readonly string[];
   /** One executable file, rather than a folder of bundles. */
   readonly selfContained: boolean;
 }
@@ -30,6 +32,11 @@ export const workerFlags: readonly string[] = [
   "--allow-ffi",
 ];
 
+/** The same for the command line and the monitor: the user's own program, which may do everything. */
+export const monitorFlags: readonly string[] = workerFlags.map((flag) =>
+  flag === "--allow-ffi" ? "--allow-all" : flag
+);
+
 /** The payload of the running bundle; from source, the files of `build/`. */
 export function payload(): Payload {
   return globalThis.spectrumPayload ?? fromSource();
@@ -44,6 +51,9 @@ function fromSource(): Payload {
     init: build("init"),
     get device() {
       return [Deno.execPath(), "run", ...workerFlags, build("device.js")];
+    },
+    get command() {
+      return [Deno.execPath(), "run", ...monitorFlags, build("spectrum.js")];
     },
     selfContained: false,
   };

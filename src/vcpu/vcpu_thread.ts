@@ -32,10 +32,15 @@ export class VcpuThread {
       control.state = ThreadState.Gone;
       EventFd.borrow(Fd.borrow(start.attention)).signal();
     };
-    const { shim, starter, vcpu: bundle, init, device, selfContained } = payload();
+    // Copied: some of it is told only when it is asked for, which does not go to another thread.
+    const { shim, starter, vcpu: bundle, init, device, command, selfContained } = payload();
     const message: ThreadStart = {
       ...start,
-      payload: { shim, starter, vcpu: bundle, init, device: [...device], selfContained },
+      payload: {
+        ...{ shim, starter, vcpu: bundle, init, selfContained },
+        device: [...device],
+        command: [...command],
+      },
       vcpu: vcpu.share(),
     };
     worker.postMessage(message);

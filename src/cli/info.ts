@@ -1,0 +1,46 @@
+import type { Command } from "commander";
+import type { DeviceInfo } from "../machine/mod.ts";
+import { duration, list, printJson, table } from "./output.ts";
+import { addVmCommand, withVm } from "./vm_command.ts";
+
+/** `spectrum info NAME`: a VM and its devices. */
+export function addInfoCommand(program: Command): void {
+  addVmCommand(program, {
+    name: "info",
+    description: "show a running VM and its devices",
+    examples: ["info app", "info app --json"],
+  })
+    .option("--json", "as data")
+    .action(async (name: string, { json }: { json?: boolean }) => {
+      const info = await withVm(name, (vm) => vm.info());
+      if (json) return printJson(info);
+      console.log(list([
+        ["name", info.name],
+        ["state", info.state],
+        ["monitor", `process ${info.pid}`],
+        ["uptime", `${duration(info.uptimeSeconds)}, since ${info.startedAt}`],
+        ["vCPUs", String(info.cpus)],
+        ["memory", `${info.memoryBytes / 2 ** 20} MiB`],
+        ["kernel", info.kernel],
+        ["cmdline", info.cmdline],
+        ["resets", String(info.resets)],
+        ["directory", info.runtimeDir],
+      ]));
+      if (info.devices.length > 0) console.log(`\n${deviceTable(info.devices)}`);
+    });
+}
+
+function deviceTable(devices: readonly DeviceInfo[]): string {
+  return table(
+    ["DEVICE", "KIND", "BACKEND", "STATE", "RESTARTS", "QUEUES", "PERMISSIONS"],
+    devices.map(({ name, kind, backend, state, pid, restarts, queues, permissions }) => [
+      name,
+      kind,
+      pid === undefined ? backend : `${backend} ${pid}`,
+      state,
+      String(restarts),
+      `${queues.filter(({ enabled }) => enabled).length}/${queues.length}`,
+      permissions,
+    ]),
+  );
+}
