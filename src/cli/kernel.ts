@@ -14,7 +14,8 @@ import { printJson, table } from "./output.ts";
 
 /** `spectrum kernel …`: kernels for guests, kept in the cache folder. */
 export function addKernelCommand(program: Command): void {
-  const kernel = program.command("kernel").description("kernels for guests");
+  const kernel = program.command("kernel").description("kernels for guests")
+    .addHelpText("after", "\nExample:\n  spectrum kernel fetch");
   kernel.command("fetch")
     .description("download Debian's cloud kernel into the cache folder; installs nothing")
     .option("--newer", "look for a newer one although there is one already")

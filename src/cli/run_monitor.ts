@@ -52,7 +52,8 @@ async function attend(
   const dir = vm.runtime.path;
   Deno.renameSync(order.logFile, join(dir, "log"));
   if (order.bound) void input.end().then(() => vm.quit());
-  else vm.runtime.keep();
+  // What never ran has said why to who started it.
+  else void vm.started.then(() => vm.runtime.keep(), () => {});
   let ended: RunOutcome | undefined;
   vm.outcome.then((outcome) => ended = outcome, (error) => {
     ended = { kind: "failed", reason: error instanceof Error ? error.message : String(error) };

@@ -1,4 +1,4 @@
-import { Log } from "../machine/mod.ts";
+import { Log, RuntimeDir } from "../machine/mod.ts";
 import { ControlServer } from "./control_server.ts";
 import { FakeVm } from "./fake_vm.ts";
 import type { HttpPatience } from "./http/mod.ts";
@@ -8,7 +8,9 @@ export class ServedVm implements AsyncDisposable {
   private constructor(
     readonly vm: FakeVm,
     readonly server: ControlServer,
+    /** What `XDG_RUNTIME_DIR` is for who is to find it. */
     readonly base: string,
+    readonly runtime: RuntimeDir,
     /** Lines of the server's log. */
     readonly log: string[],
   ) {}
@@ -18,12 +20,13 @@ export class ServedVm implements AsyncDisposable {
   ): Promise<ServedVm> {
     const { name = "fake", patience } = options;
     const base = await Deno.makeTempDir();
-    const dir = `${base}/${name}`;
-    await Deno.mkdir(dir);
+    const runtime = RuntimeDir.claim(name, `${base}/spectrum`);
+    const dir = runtime.path;
     const lines: string[] = [];
     const log = new Log({ format: "text", level: "debug", write: (line) => lines.push(line) });
     const vm = await FakeVm.create(name, dir);
-    return new ServedVm(vm, new ControlServer(vm, { dir, log, patience }), base, lines);
+    const server = new ControlServer(vm, { dir, log, patience });
+    return new ServedVm(vm, server, base, runtime, lines);
   }
 
   get socket(): string {
@@ -37,6 +40,7 @@ export class ServedVm implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.vm.quit();
     await this.server[Symbol.asyncDispose]();
+    this.runtime[Symbol.dispose]();
     await Deno.remove(this.base, { recursive: true });
   }
 }

@@ -6,6 +6,7 @@ import { diskTests } from "./disk.ts";
 import { Bench } from "./machine.ts";
 import { singleFileTests } from "./single_file.ts";
 import { systemdTests } from "./systemd.ts";
+import { commandTests } from "./two_vms.ts";
 
 Deno.test("in the lab", async (t) => {
   await using bench = await Bench.open();
@@ -15,6 +16,7 @@ Deno.test("in the lab", async (t) => {
     "control": controlTests,
     "bad input": badInputTests,
     "systemd": systemdTests,
+    "commands": commandTests,
     "single file": singleFileTests,
   };
   // `SPECTRUM_LAB_ONLY=disk` runs one group.

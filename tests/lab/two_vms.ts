@@ -1,0 +1,99 @@
+import assert from "node:assert/strict";
+import { GUEST_READY, LabSession } from "../../scripts/lab/mod.ts";
+import { type Bench, fromSource } from "./machine.ts";
+
+/** Two VMs at once, seen and driven by the commands. */
+export async function commandTests(t: Deno.TestContext, bench: Bench): Promise<void> {
+  await bench.step(t, "two detached VMs", async (t) => {
+    const spectrum = async (...words: string[]) =>
+      await bench.stage.run({ command: [...fromSource, ...words], timeout: 300 });
+    const good = async (...words: string[]) => {
+      const { status, stdout, stderr } = await spectrum(...words);
+      assert.equal(status, 0, `${words.join(" ")}: ${stderr}${stdout}`);
+      return stdout;
+    };
+    const detached = (name: string) =>
+      good(...bench.flags(["--detach", "--name", name, "--memory", "128M", "--rng"], ""));
+    const names = async (...flags: string[]): Promise<string[]> =>
+      JSON.parse(await good("ps", "--json", ...flags)).map(({ name }: { name: string }) => name);
+
+    await t.step("run side by side, and ps lists both", async () => {
+      const printed = await Promise.all([detached("one"), detached("two")]);
+      assert.deepEqual(printed, ["one\n", "two\n"]);
+      assert.deepEqual(await names(), ["one", "two"]);
+      assert.match(await good("ps"), /^NAME .*\none +running .* 128 MiB\ntwo +running/);
+    });
+
+    await t.step("a name is taken once", async () => {
+      const { status, stderr } = await spectrum(...bench.flags(["--detach", "--name", "one"], ""));
+      assert.equal(status, 1);
+      assert.match(stderr, /A VM named "one" runs already/);
+    });
+
+    await t.step("their consoles answer to each its own", async () => {
+      // It prints this when it takes commands; the log has it from the start.
+      await bench.sh(
+        `for n in one two; do while ! grep -q "${GUEST_READY}" $XDG_RUNTIME_DIR/spectrum/$n/console.log; do sleep 0.2; done; done`,
+      );
+      for (const name of ["one", "two"]) {
+        const { status, stdout } = await bench.stage.run({
+          command: [...fromSource, "console", name],
+          stdin: `echo "$((40 + 2)) of ${name}"\n`,
+          timeout: 100,
+        });
+        assert.equal(status, 0);
+        assert.match(stdout, new RegExp(`42 of ${name}`));
+      }
+    });
+
+    await t.step("a terminal attaches, and detaches by its escape key", async () => {
+      // A stage that is this machine has no terminals to give.
+      if (!(bench.stage instanceof LabSession)) return;
+      let seen = "";
+      const decoder = new TextDecoder();
+      const attached = await bench.stage.spawn({
+        command: [...fromSource, "console", "one"],
+        terminal: { rows: 24, columns: 80 },
+        onOutput: (bytes) => seen += decoder.decode(bytes, { stream: true }),
+      });
+      while (!seen.includes("42 of one")) await new Promise((resolve) => setTimeout(resolve, 50));
+      await attached.write("echo $((50 + 5)) typed\n");
+      while (!seen.includes("55 typed")) await new Promise((resolve) => setTimeout(resolve, 50));
+      await attached.write("\x01d");
+      assert.equal(await attached.status, 0, seen);
+      assert.match(seen, /detached from "one"/);
+    });
+
+    await t.step("pause, resume, info, metrics; a wrong name is corrected", async () => {
+      await good("pause", "one");
+      const paused = JSON.parse(await good("info", "--json", "one"));
+      assert.equal(paused.state, "paused");
+      assert.deepEqual(paused.devices.map(({ name }: { name: string }) => name), ["rng"]);
+      await good("resume", "one");
+      assert.match(await good("metrics", "one"), /spectrum_vcpu_exits_total\{vm="one",/);
+      const { status, stderr } = await spectrum("info", "tow");
+      assert.equal(status, 1);
+      assert.match(stderr, /No VM named "tow" runs\. Did you mean "two"\?/);
+    });
+
+    await t.step("stop ends one of them; its logs stay", async () => {
+      await good("stop", "--grace", "1", "two");
+      assert.deepEqual(await names(), ["one"]);
+      assert.deepEqual(await names("--all"), ["one", "two"]);
+      assert.match(await good("logs", "--console", "two"), /42 of two/);
+      assert.equal(typeof await good("logs", "two"), "string");
+    });
+
+    await t.step("kill -9 of a monitor leaves nothing that is in the way", async () => {
+      const { pid, devices: [{ pid: worker }] } = JSON.parse(await good("info", "--json", "one"));
+      await bench.sh(`kill -9 ${pid}; while [ -d /proc/${worker} ]; do sleep 0.1; done`);
+      assert.deepEqual(await names(), []);
+      assert.equal((await spectrum("info", "one")).status, 1);
+      await detached("one");
+      assert.deepEqual(await names(), ["one"]);
+      await good("stop", "--force", "one");
+      const left = await bench.sh("ps | grep -c '[d]evice.js\\|spectrum.js [m]onitor'");
+      assert.equal(left.stdout.trim(), "0");
+    });
+  });
+}
