@@ -30,6 +30,9 @@ Deno.test("files of another room are private to it, for scripts and tests, too",
     found,
   );
   assert.deepEqual(findings("scripts/a.ts", `import { x } from "../src/nowhere/mod.ts";`), found);
+  const testing = `import { x } from "../control/testing.ts";`;
+  assert.deepEqual(findings("src/cli/a.ts", testing), found);
+  assert.deepEqual(findings("src/cli/a_test.ts", testing), []);
 });
 
 Deno.test("descriptor numbers and native libraries stay in src/os", () => {

@@ -1,6 +1,7 @@
+import { resolve } from "node:path";
 import type { Command } from "commander";
-import { parseConfig, readConfig, type VmConfig } from "../config/mod.ts";
-import { type Log, type RunningVm, runVm } from "../machine/mod.ts";
+import { ConfigError, parseConfig, readConfig, type VmConfig } from "../config/mod.ts";
+import { type Log, readSnapshotInfo, type RunningVm, runVm } from "../machine/mod.ts";
 import type { CliContext } from "./main.ts";
 import { ExitStatus } from "./exit_status.ts";
 import { resolveBoot } from "./resolve_boot.ts";
@@ -11,6 +12,7 @@ Examples:
   spectrum run app.toml
   spectrum run --kernel debian --initrd initrd.img --memory 512M --cpus 2 --disk data.img --rng
   spectrum run app.toml --disk other.img,readonly --console none
+  spectrum run --restore /var/tmp/app --name second
   spectrum run --detach app.toml && spectrum console app
 
 On a terminal, Ctrl-A x ends the VM and Ctrl-A h lists the other keys.
@@ -38,17 +40,22 @@ export function addRunCommand(program: Command, context: CliContext): void {
     .option("--rng", "give the guest a source of random numbers")
     .option("--console <where>", "stdio, none, or a file")
     .option("--console-device <device>", "serial or virtio")
+    .option("--restore <dir>", "go on from a snapshot; flags replace keys of its configuration")
     .option("-d, --detach", "return when the guest's kernel runs; console and logs are kept")
     .addHelpText("after", EXAMPLES)
-    .action(async (file: string | undefined, { detach, ...flags }: RunFlags & Detach) => {
-      const config = await configOf(file, flags);
+    .action(async (file: string | undefined, { detach, restore, ...flags }: RunFlags & More) => {
+      const saved = restore === undefined ? undefined : await savedVm(restore, file, flags);
+      const config = saved?.config ?? await configOf(file, flags);
       if (detach) {
         const { runDetached } = await import("./run_detached.ts");
-        return await runDetached(config, context.logOptions());
+        return await runDetached(config, context.logOptions(), saved?.dir);
       }
       const log = context.log().for({ vm: config.name });
-      const boot = await resolveBoot(config);
-      const outcome = await runVm(config, boot, { log, attend: (vm) => serve(vm, log) });
+      const boot = saved?.plan ?? await resolveBoot(config);
+      const outcome = await runVm(config, boot, {
+        ...{ log, restore: saved?.dir },
+        attend: (vm) => serve(vm, log),
+      });
       if (outcome.kind === "failed") {
         log.error(outcome.reason);
         context.exitWith(ExitStatus.Guest);
@@ -56,8 +63,23 @@ export function addRunCommand(program: Command, context: CliContext): void {
     });
 }
 
-interface Detach {
+/** What is no key of a configuration. */
+interface More {
   readonly detach?: boolean;
+  readonly restore?: string;
+}
+
+/** What a snapshot is of, with the flags' changes. */
+async function savedVm(dir: string, file: string | undefined, flags: RunFlags) {
+  if (file !== undefined) {
+    throw new ConfigError(
+      "a snapshot brings its own configuration; leave the file out, flags may change it",
+      "command line",
+      "--restore",
+    );
+  }
+  const path = resolve(dir);
+  return { dir: path, ...await readSnapshotInfo(path, flagsToInput(flags)) };
 }
 
 /** Lets others talk to a VM; loaded while it starts. */

@@ -6,13 +6,14 @@ import type { LogOptions } from "../machine/mod.ts";
 export async function runDetached(
   config: VmConfig,
   log: Pick<LogOptions, "format" | "level">,
+  restore?: string,
 ): Promise<void> {
   const interrupt = new AbortController();
   const abort = () => interrupt.abort();
   const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
   for (const signal of signals) Deno.addSignalListener(signal, abort);
   try {
-    const order = { config, log, logFile: newLogFile(), bound: false };
+    const order = { config, restore, log, logFile: newLogFile(), bound: false };
     const monitor = await MonitorProcess.start(order, interrupt);
     monitor.letGo();
     console.log(config.name);

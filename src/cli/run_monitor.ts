@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { ControlServer, type MonitorOrder, type MonitorReport } from "../control/mod.ts";
-import { Log, type RunningVm, type RunOutcome, runVm } from "../machine/mod.ts";
+import { Log, readSnapshotInfo, type RunningVm, type RunOutcome, runVm } from "../machine/mod.ts";
 import { openFile, redirect } from "../os/mod.ts";
 import { exitStatusOf } from "./exit_status.ts";
 import { KeptConsole } from "./kept_console.ts";
@@ -19,12 +19,14 @@ export async function runMonitor(): Promise<void> {
   const log = new Log(order.log).for({ vm: config.name });
   const toLog = config.console.to === "stdio";
   try {
-    const boot = await resolveBoot(config);
-    const outcome = await runVm(
-      toLog ? { ...config, console: { ...config.console, to: "none" } } : config,
-      boot,
-      { log, attend: (vm) => attend(vm, { order, log, input, keepsConsole: toLog }) },
-    );
+    const { restore } = order;
+    const boot = restore === undefined
+      ? await resolveBoot(config)
+      : (await readSnapshotInfo(restore)).plan;
+    const outcome = await runVm(config, boot, {
+      ...{ log, restore, headless: true },
+      attend: (vm) => attend(vm, { order, log, input, keepsConsole: toLog }),
+    });
     if (outcome.kind === "failed") log.error(outcome.reason);
     report({ kind: "outcome", outcome });
   } catch (error) {

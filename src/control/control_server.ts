@@ -1,6 +1,5 @@
 import { join } from "node:path";
-import type { Log } from "../machine/mod.ts";
-import type { ControlledVm } from "./controlled_vm.ts";
+import type { Log, VmControl } from "../machine/mod.ts";
 import { Reactor } from "../os/mod.ts";
 import { handle } from "./handle.ts";
 import { type HttpPatience, serveConnection } from "./http/mod.ts";
@@ -37,7 +36,7 @@ export class ControlServer implements AsyncDisposable {
   readonly #console: UnixServer;
 
   /** @throws {OsError} when the sockets cannot be made */
-  constructor(vm: ControlledVm, { dir, log, patience }: ControlServerOptions) {
+  constructor(vm: VmControl, { dir, log, patience }: ControlServerOptions) {
     const about = log.for({ component: "control" });
     const refused = (why: string) => about.warn(`a connection is refused: ${why}`);
     using undo = new DisposableStack();

@@ -1,5 +1,5 @@
 import * as v from "valibot";
-import type { ControlledVm } from "./controlled_vm.ts";
+import type { VmControl } from "../machine/mod.ts";
 import { errorBody, type HttpAnswer, type HttpRequest } from "./http/mod.ts";
 import { problemCode, type Route, routes } from "./routes.ts";
 import type { ProblemCode } from "./schemas.ts";
@@ -26,7 +26,7 @@ export function statusOf(code: ProblemCode): number {
 
 /** Answers one request of the control API. Does not throw. */
 export async function handle(
-  vm: ControlledVm,
+  vm: VmControl,
   request: HttpRequest,
   signal: AbortSignal,
 ): Promise<HttpAnswer> {

@@ -1,5 +1,4 @@
-import type { VmState } from "../machine/mod.ts";
-import type { ControlledVm } from "./controlled_vm.ts";
+import type { VmControl, VmState } from "../machine/mod.ts";
 
 const STATES: readonly VmState[] = ["starting", "running", "paused", "stopping", "ended"];
 
@@ -14,12 +13,12 @@ interface Metric {
 }
 
 /** The counters of a VM in Prometheus' text format 0.0.4. */
-export function metricsText(vm: ControlledVm): string {
+export function metricsText(vm: VmControl): string {
   const { name } = vm.info();
   return metrics(vm).map((metric) => format(metric, name)).join("");
 }
 
-function metrics(vm: ControlledVm): Metric[] {
+function metrics(vm: VmControl): Metric[] {
   const info = vm.info();
   const gauge = (name: string, help: string, value: number): Metric => (
     { name, type: "gauge", help, samples: [[{}, value]] }

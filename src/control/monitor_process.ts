@@ -6,6 +6,8 @@ import { StartError } from "./errors.ts";
 /** What a monitor is told on its standard input: one line of JSON. */
 export interface MonitorOrder {
   readonly config: VmConfig;
+  /** Absolute path of a snapshot to go on from. */
+  readonly restore?: string;
   readonly log: Pick<LogOptions, "format" | "level">;
   /** A file that the monitor's log goes to; it moves into the runtime directory. */
   readonly logFile: string;

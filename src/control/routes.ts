@@ -1,13 +1,12 @@
 import type * as v from "valibot";
-import { VmStateError } from "../machine/mod.ts";
-import type { ControlledVm } from "./controlled_vm.ts";
+import { type VmControl, VmStateError } from "../machine/mod.ts";
 import { ControlError } from "./errors.ts";
 import { metricsText } from "./metrics.ts";
 import * as schemas from "./schemas.ts";
 
 /** What a handler is given. */
 export interface Call<Body = unknown> {
-  readonly vm: ControlledVm;
+  readonly vm: VmControl;
   /** The parts of the path that stand in braces. */
   readonly params: Readonly<Record<string, string>>;
   readonly body: Body;
@@ -52,7 +51,7 @@ const state = ({ vm }: Call) => ({ state: vm.info().state });
 function action(
   id: string,
   summary: string,
-  act: (vm: ControlledVm) => unknown,
+  act: (vm: VmControl) => unknown,
 ): Route {
   return {
     method: "POST",
@@ -124,9 +123,6 @@ export const routes: readonly Route[] = [
     answer: { json: schemas.State },
     errors: ["state", "usage", "host"],
     run: async (call) => {
-      if (call.vm.snapshot === undefined) {
-        throw new ControlError("state", "This VM cannot be saved.");
-      }
       await call.vm.snapshot(call.body.dir);
       return state(call);
     },

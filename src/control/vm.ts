@@ -2,6 +2,7 @@ import { join, resolve } from "node:path";
 import { isKernelName, parseConfig, type VmConfig, type VmInput } from "../config/mod.ts";
 import {
   type DeviceInfo,
+  readSnapshotInfo,
   type RunOutcome,
   runtimeBase,
   type VmEvent,
@@ -141,14 +142,31 @@ export class Vm implements AsyncDisposable {
    */
   static async start(options: VmOptions, { signal }: { signal?: AbortSignal } = {}): Promise<Vm> {
     const name = options.name ?? `vm-${crypto.randomUUID().slice(0, 12)}`;
-    const config = await parseConfig("", "Vm.start", inputOf(options, name));
+    const config = await parseConfig("", "Vm.start", inputOf({ ...options, name }));
+    return await Vm.#launch(config, undefined, signal);
+  }
+
+  /**
+   * Starts a VM that goes on where a snapshot was taken. Otherwise as {@linkcode Vm.start}.
+   *
+   * @param changes what is to be otherwise than when it was saved, such as the name
+   */
+  static async restore(
+    dir: string,
+    changes: Partial<VmOptions> = {},
+    { signal }: { signal?: AbortSignal } = {},
+  ): Promise<Vm> {
+    const path = resolve(dir);
+    const { config } = await readSnapshotInfo(path, inputOf(changes));
+    return await Vm.#launch(config, path, signal);
+  }
+
+  static async #launch(config: VmConfig, restore?: string, signal?: AbortSignal): Promise<Vm> {
     const monitor = await MonitorProcess.start({
-      config,
+      ...{ config, restore, logFile: newLogFile(), bound: true },
       log: { format: "text", level: "info" },
-      logFile: newLogFile(),
-      bound: true,
     }, { signal });
-    return new Vm(name, join(runtimeBase(), name), monitor);
+    return new Vm(config.name, join(runtimeBase(), config.name), monitor);
   }
 
   /**
@@ -268,8 +286,8 @@ export function newLogFile(): string {
   return path;
 }
 
-function inputOf(options: VmOptions, name: string): Partial<VmInput> {
-  const { kernel, initrd, disks = [], rng, consoleDevice, memory, ...same } = options;
+function inputOf(options: Partial<VmOptions>): Partial<VmInput> {
+  const { kernel, initrd, disks, rng, consoleDevice, memory, ...same } = options;
   const absolute = (disk: string | NonNullable<VmInput["disk"]>[number]) => {
     if (typeof disk === "string") return { path: resolve(disk) };
     const { path, socket } = disk;
@@ -280,11 +298,10 @@ function inputOf(options: VmOptions, name: string): Partial<VmInput> {
     };
   };
   return {
-    kernel: isKernelName(kernel) ? kernel : resolve(kernel),
+    ...(kernel === undefined ? {} : { kernel: isKernelName(kernel) ? kernel : resolve(kernel) }),
     ...(initrd === undefined ? {} : { initrd: resolve(initrd) }),
-    disk: disks.map(absolute),
+    ...(disks === undefined ? {} : { disk: disks.map(absolute) }),
     ...Object.fromEntries(Object.entries(same).filter(([, value]) => value !== undefined)),
-    name,
     ...(memory === undefined ? {} : { memory }),
     ...(rng ? { rng: {} } : {}),
     ...(consoleDevice === undefined ? {} : { console: { device: consoleDevice } }),

@@ -1,16 +1,14 @@
 import type { VmConfig } from "../config/mod.ts";
 import type { BootPlan } from "./boot_plan.ts";
-import type { Log } from "./log.ts";
 import type { RunOutcome } from "./outcome.ts";
-import { RunningVm } from "./running_vm.ts";
+import { RunningVm, type StartOptions } from "./running_vm.ts";
 import { Terminal } from "./terminal.ts";
 
 /** How long a guest has to power off after SIGTERM, in milliseconds. */
 const GRACE_MS = 30_000;
 
 /** What goes with a run, beside its configuration. */
-export interface RunOptions {
-  readonly log: Log;
+export interface RunOptions extends Pick<StartOptions, "log" | "restore" | "headless"> {
   /** Told of the VM when it starts; what is returned is disposed of when the VM has ended, before its name is free. */
   readonly attend?: (vm: RunningVm) => Promise<AsyncDisposable>;
 }
@@ -24,9 +22,9 @@ export interface RunOptions {
 export async function runVm(
   config: VmConfig,
   plan: BootPlan,
-  { log, attend }: RunOptions,
+  { attend, ...options }: RunOptions,
 ): Promise<RunOutcome> {
-  await using vm = RunningVm.start(config, plan, { log });
+  await using vm = RunningVm.start(config, plan, options);
   using _ending = onSignals(["SIGINT", "SIGHUP"], () => vm.quit());
   let stopping = false;
   using _stopping = onSignals(["SIGTERM"], () => {
@@ -35,7 +33,9 @@ export async function runVm(
     stopping = true;
     vm.stop(GRACE_MS).catch(() => {});
   });
-  using input = config.console.to === "stdio" ? vm.console.takeInput() : undefined;
+  using input = config.console.to === "stdio" && !options.headless
+    ? vm.console.takeInput()
+    : undefined;
   using _terminal = input && new Terminal({
     input: (bytes) => input.input(bytes),
     quit: () => vm.quit(),

@@ -28,6 +28,8 @@ export interface StartOptions {
   readonly log: Log;
   /** A snapshot's folder: the first machine goes on where that was taken. Later ones boot the plan. */
   readonly restore?: string;
+  /** Nobody is at this process's terminal: a console that is for `stdio` goes only to its viewers. */
+  readonly headless?: boolean;
   /** How this host is opened; with a check that it really runs guests when left out. */
   readonly openHost?: () => Host;
 }
@@ -101,8 +103,9 @@ export class RunningVm implements VmControl, AsyncDisposable {
     // First of all: while the rest is made ready they start.
     const spare = undo.use(new SpareThreads(config.cpus));
     const runtime = undo.use(RuntimeDir.claim(config.name));
+    const { to } = config.console;
     const output = openConsoleOutput(
-      config.console.to,
+      options.headless && to === "stdio" ? "none" : to,
       (reason) => options.log.warn(`console output is lost from here on: ${reason}`),
     );
     undo.move();
