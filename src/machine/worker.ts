@@ -24,8 +24,6 @@ export interface Worker {
    * DisconnectedError when it ended before it could say.
    */
   readonly ready: Promise<void>;
-  /** Closes its message socket, at which it ends. */
-  close(): void;
 }
 
 /**
@@ -59,7 +57,7 @@ export async function startWorker(
       descriptors: [{ fd: theirs, as: MESSAGE_SOCKET }],
       program,
     });
-    return { child, ready, close: () => peer[Symbol.dispose]() };
+    return { child, ready };
   } catch (error) {
     peer[Symbol.dispose]();
     throw error;
