@@ -1,5 +1,12 @@
 /**
- * Spectrum as a library: run a VM, serve a device, write a device backend of your own.
+ * Spectrum as a library: run a VM, talk to it, serve a device, write a device backend of your own.
+ *
+ * ```ts
+ * import { Vm } from "spectrum";
+ *
+ * await using vm = await Vm.start({ kernel: "debian", memory: "256M" });
+ * console.log((await vm.info()).state);
+ * ```
  *
  * @module
  */
@@ -13,7 +20,18 @@ export {
   type VmInput,
 } from "./src/config/mod.ts";
 export {
+  ConnectionLostError,
+  ControlError,
+  NoSuchVmError,
+  StartError,
+  Vm,
+  VmConsole,
+  type VmEntry,
+  type VmOptions,
+} from "./src/control/mod.ts";
+export {
   type BootPlan,
+  type DeviceInfo,
   Log,
   type LogOptions,
   MachineError,
@@ -21,6 +39,10 @@ export {
   runVm,
   serveDevice,
   type ServeOptions,
+  type VmEvent,
+  type VmInfo,
+  type VmState,
+  VmStateError,
 } from "./src/machine/mod.ts";
 export { BlkDevice, ConsoleDevice, Disk, RngDevice } from "./src/devices/mod.ts";
 export { DeviceLoop, Frontend } from "./src/vhost/mod.ts";

@@ -28,6 +28,18 @@ function checking(name: string, ...args: string[]): Suite {
   return { name, args, paths: [], counts: "check", limit: 10 };
 }
 
+/**
+ * The examples of the documentation. They find a VM without a machine, and what they start is one, too: see
+ * documented_vm.ts.
+ */
+const examples: Suite = {
+  name: "examples",
+  args: ["test", "-A", "--doc", "--preload", "scripts/test/documented_vm.ts"],
+  paths: ["mod.ts", "docs/library.md", "src/control/vm.ts", "src/control/errors.ts"],
+  counts: "tests",
+  limit: 5,
+};
+
 /** Every kind of test, the quick ones first. */
 export const kinds: Readonly<Record<string, Kind>> = {
   check: {
@@ -38,7 +50,7 @@ export const kinds: Readonly<Record<string, Kind>> = {
       checking("types", "check", "--quiet"),
     ],
   },
-  unit: { purposes: [], suites: [testing("unit", ["src", "scripts"], 20)] },
+  unit: { purposes: [], suites: [testing("unit", ["src", "scripts"], 20), examples] },
   interop: { purposes: ["test"], suites: [testing("interop", ["tests/interop"], 30)] },
   lab: {
     purposes: ["guest", "lab", "test"],

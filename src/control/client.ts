@@ -9,6 +9,8 @@ import type { ProblemCode } from "./schemas.ts";
 export class ControlClient implements Disposable {
   readonly #name: string;
   readonly #client: Deno.HttpClient;
+  /** Resolves when who listens is heard: what is done after that is among what happens. */
+  #listening: Promise<unknown> = Promise.resolve();
 
   /** @param dir the VM's runtime directory */
   constructor(name: string, dir: string) {
@@ -24,6 +26,7 @@ export class ControlClient implements Disposable {
 
   /** What a `POST` answers with. */
   async post<T>(path: string, body?: unknown): Promise<T> {
+    await this.#listening;
     return await this.#json(await this.#ask("POST", path, body));
   }
 
@@ -32,22 +35,12 @@ export class ControlClient implements Disposable {
     return await this.#whole(await this.#ask("GET", path));
   }
 
-  /** A `GET` that answers with lines of JSON, without end. */
-  async *lines<T>(path: string, signal?: AbortSignal): AsyncGenerator<T> {
-    const { body } = await this.#ask("GET", path, undefined, signal);
-    if (body === null) return;
-    let rest = "";
-    try {
-      for await (const text of body.pipeThrough(new TextDecoderStream())) {
-        const lines = (rest + text).split("\n");
-        rest = lines.pop() ?? "";
-        for (const line of lines) yield JSON.parse(line) as T;
-      }
-    } catch (error) {
-      if (signal?.aborted) return;
-      // The end of the monitor is the end of what happens.
-      if (!(error instanceof TypeError)) throw error;
-    }
+  /** A `GET` that answers with lines of JSON, without end. It is sent at once, not only when somebody reads. */
+  lines<T>(path: string, signal?: AbortSignal): AsyncGenerator<T> {
+    const response = this.#ask("GET", path, undefined, signal);
+    // An error is told to who reads.
+    this.#listening = Promise.allSettled([this.#listening, response]);
+    return readLines(response, signal);
   }
 
   async #ask(
@@ -94,5 +87,31 @@ export class ControlClient implements Disposable {
 
   [Symbol.dispose](): void {
     this.#client.close();
+  }
+}
+
+async function* readLines<T>(
+  response: Promise<Response>,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<T> {
+  let body: ReadableStream<Uint8Array<ArrayBuffer>> | null;
+  try {
+    ({ body } = await response);
+  } catch (error) {
+    if (signal?.aborted) return;
+    throw error;
+  }
+  if (body === null) return;
+  let rest = "";
+  try {
+    for await (const text of body.pipeThrough(new TextDecoderStream())) {
+      const lines = (rest + text).split("\n");
+      rest = lines.pop() ?? "";
+      for (const line of lines) yield JSON.parse(line) as T;
+    }
+  } catch (error) {
+    if (signal?.aborted) return;
+    // The end of the monitor is the end of what happens.
+    if (!(error instanceof TypeError)) throw error;
   }
 }

@@ -3,7 +3,22 @@ import type { ProblemCode } from "./schemas.ts";
 /** Exit status of the command line for a class of errors; what is not named is the caller's mistake. */
 const EXIT_STATUS: Partial<Record<ProblemCode, number>> = { host: 2, internal: 4, http: 4 };
 
-/** A running VM did not do what it was asked for; the message says why. */
+/**
+ * A running VM did not do what it was asked for; the message says why.
+ *
+ * @example
+ * ```ts
+ * import { Vm } from "spectrum";
+ *
+ * await using vm = await Vm.connect("app");
+ * try {
+ *   await vm.stop({ graceMs: -1 });
+ * } catch (error) {
+ *   if (!(error instanceof ControlError)) throw error;
+ *   console.log(error.code, error.message);
+ * }
+ * ```
+ */
 export class ControlError extends Error {
   override readonly name: string = "ControlError";
 
@@ -18,7 +33,21 @@ export class ControlError extends Error {
   }
 }
 
-/** No VM of that name runs. */
+/**
+ * No VM of that name runs.
+ *
+ * @example
+ * ```ts
+ * import { Vm } from "spectrum";
+ *
+ * try {
+ *   await using _vm = await Vm.connect("apq");
+ * } catch (error) {
+ *   if (!(error instanceof NoSuchVmError)) throw error;
+ *   console.log(`Try ${error.nearest}`);
+ * }
+ * ```
+ */
 export class NoSuchVmError extends Error {
   override readonly name = "NoSuchVmError";
   /** Exit status of the command line. */
@@ -34,7 +63,24 @@ export class NoSuchVmError extends Error {
   }
 }
 
-/** The connection to a VM's monitor ended before it had answered. */
+/**
+ * The connection to a VM's monitor ended before it had answered.
+ *
+ * @example
+ * ```ts
+ * import { Vm } from "spectrum";
+ *
+ * await using vm = await Vm.start({ kernel: "debian" });
+ * await vm.stop({ force: true });
+ * await vm.outcome();
+ * try {
+ *   await vm.info();
+ * } catch (error) {
+ *   if (!(error instanceof ConnectionLostError)) throw error;
+ *   console.log(`${error.vm} has ended`);
+ * }
+ * ```
+ */
 export class ConnectionLostError extends Error {
   override readonly name = "ConnectionLostError";
   /** Exit status of the command line. */
@@ -46,7 +92,22 @@ export class ConnectionLostError extends Error {
   }
 }
 
-/** A VM could not be started. */
+/**
+ * A VM could not be started.
+ *
+ * @example
+ * ```ts
+ * import { Vm } from "spectrum";
+ *
+ * try {
+ *   await using vm = await Vm.start({ kernel: "debian", memory: "256M" });
+ *   console.log(vm.name);
+ * } catch (error) {
+ *   if (!(error instanceof StartError)) throw error;
+ *   console.log(error.exitStatus === 2 ? "This host cannot run VMs." : error.message);
+ * }
+ * ```
+ */
 export class StartError extends Error {
   override readonly name = "StartError";
 

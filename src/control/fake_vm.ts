@@ -120,7 +120,7 @@ export class FakeVm implements VmControl {
     this.tell("snapshot");
   }
 
-  async *events(signal?: AbortSignal): AsyncIterable<VmEvent> {
+  events(signal?: AbortSignal): AsyncIterable<VmEvent> {
     const queue: (VmEvent | undefined)[] = this.#state === "ended" ? [undefined] : [];
     let wake = () => {};
     const listen = (event: VmEvent | undefined) => {
@@ -129,16 +129,19 @@ export class FakeVm implements VmControl {
     };
     this.#listeners.add(listen);
     signal?.addEventListener("abort", () => listen(undefined));
-    try {
-      for (;;) {
-        if (queue.length === 0) await new Promise<void>((resolve) => wake = resolve);
-        const event = queue.shift();
-        if (event === undefined) return;
-        yield event;
+    const listeners = this.#listeners;
+    return (async function* () {
+      try {
+        for (;;) {
+          if (queue.length === 0) await new Promise<void>((resolve) => wake = resolve);
+          const event = queue.shift();
+          if (event === undefined) return;
+          yield event;
+        }
+      } finally {
+        listeners.delete(listen);
       }
-    } finally {
-      this.#listeners.delete(listen);
-    }
+    })();
   }
 
   /** How many listen to events. */

@@ -11,22 +11,23 @@ export class ServedVm implements AsyncDisposable {
     /** What `XDG_RUNTIME_DIR` is for who is to find it. */
     readonly base: string,
     readonly runtime: RuntimeDir,
+    private readonly ownBase: boolean,
     /** Lines of the server's log. */
     readonly log: string[],
   ) {}
 
   static async start(
-    options: { name?: string; patience?: HttpPatience } = {},
+    options: { name?: string; patience?: HttpPatience; base?: string } = {},
   ): Promise<ServedVm> {
     const { name = "fake", patience } = options;
-    const base = await Deno.makeTempDir();
+    const base = options.base ?? await Deno.makeTempDir();
     const runtime = RuntimeDir.claim(name, `${base}/spectrum`);
     const dir = runtime.path;
     const lines: string[] = [];
     const log = new Log({ format: "text", level: "debug", write: (line) => lines.push(line) });
     const vm = await FakeVm.create(name, dir);
     const server = new ControlServer(vm, { dir, log, patience });
-    return new ServedVm(vm, server, base, runtime, lines);
+    return new ServedVm(vm, server, base, runtime, options.base === undefined, lines);
   }
 
   get socket(): string {
@@ -41,6 +42,6 @@ export class ServedVm implements AsyncDisposable {
     this.vm.quit();
     await this.server[Symbol.asyncDispose]();
     this.runtime[Symbol.dispose]();
-    await Deno.remove(this.base, { recursive: true });
+    if (this.ownBase) await Deno.remove(this.base, { recursive: true });
   }
 }

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { GUEST_READY, LabSession } from "../../scripts/lab/mod.ts";
+import { GUEST_READY, LabSession, TREE } from "../../scripts/lab/mod.ts";
 import { type Bench, fromSource } from "./machine.ts";
 
 /** Two VMs at once, seen and driven by the commands. */
@@ -74,6 +74,55 @@ export async function commandTests(t: Deno.TestContext, bench: Bench): Promise<v
       const { status, stderr } = await spectrum("info", "tow");
       assert.equal(status, 1);
       assert.match(stderr, /No VM named "tow" runs\. Did you mean "two"\?/);
+    });
+
+    await t.step("a program boots a third by the library, talks to it and stops it", async () => {
+      const { kernel, initrd } = bench.guest;
+      const program = `
+        import { Vm } from "${TREE}/mod.ts";
+        await using vm = await Vm.start({ kernel: "${kernel}", initrd: "${initrd}", memory: "128M" });
+        await using terminal = await vm.console();
+        let seen = "", asked = false;
+        for await (const text of terminal.readable.pipeThrough(new TextDecoderStream())) {
+          seen += text;
+          if (!asked && seen.includes("${GUEST_READY}")) {
+            asked = true;
+            await terminal.send("echo answer $((6 * 7))\\n");
+          }
+          if (seen.includes("answer 42")) break;
+        }
+        console.log("state", (await vm.info()).state, JSON.stringify(await vm.stop({ graceMs: 100 })));`;
+      const { status, stdout, stderr } = await bench.stage.run({
+        command: [Deno.execPath(), "run", "-A", "--no-check", "--ext=ts", "-"],
+        stdin: program,
+        timeout: 300,
+      });
+      assert.equal(status, 0, stderr);
+      assert.equal(stdout, 'state running {"kind":"off"}\n');
+      assert.deepEqual(await names(), ["one", "two"]);
+    });
+
+    await t.step("a saved VM goes on in another", async () => {
+      const counter = "i=0; while sleep 0.2; do i=$((i+1)); echo count $i; done";
+      await bench.stage.run({
+        command: [...fromSource, "console", "two"],
+        stdin: `(${counter}) &\n`,
+        timeout: 100,
+      });
+      await good("pause", "two");
+      await good("snapshot", "two", "/scratch/two");
+      const last = (log: string) => Number(log.match(/count \d+/g)?.at(-1)?.slice(6));
+      const saved = last(await good("logs", "--console", "two"));
+      await good("run", "--restore", "/scratch/two", "--name", "third", "--detach");
+      await bench.sh(
+        `while ! grep -q "count ${
+          saved + 3
+        }" $XDG_RUNTIME_DIR/spectrum/third/console.log; do sleep 0.2; done`,
+      );
+      const [, first] = /count (\d+)/.exec(await good("logs", "--console", "third")) ?? [];
+      assert.ok(Math.abs(Number(first) - saved) <= 1, `${first} after ${saved}`);
+      await good("stop", "--force", "third");
+      await good("resume", "two");
     });
 
     await t.step("stop ends one of them; its logs stay", async () => {
