@@ -30,13 +30,11 @@ export {
   type VmOptions,
 } from "./src/control/mod.ts";
 export {
-  type BootPlan,
   type DeviceInfo,
   Log,
   type LogOptions,
   MachineError,
   type RunOutcome,
-  runVm,
   serveDevice,
   type ServeOptions,
   type VmEvent,
@@ -45,7 +43,7 @@ export {
   VmStateError,
 } from "./src/machine/mod.ts";
 export { BlkDevice, ConsoleDevice, Disk, RngDevice } from "./src/devices/mod.ts";
-export { DeviceLoop, Frontend } from "./src/vhost/mod.ts";
+export { DeviceLoop } from "./src/vhost/mod.ts";
 export { DescriptorChain, DeviceId, type VirtioDevice, Virtqueue } from "./src/virtio/mod.ts";
 export {
   type Borrowed,
@@ -57,5 +55,3 @@ export {
   Window,
 } from "./src/os/mod.ts";
 export { lockDown } from "./src/sandbox/mod.ts";
-export { HostError, probeKvm } from "./src/kvm/mod.ts";
-export { KernelError } from "./src/boot/mod.ts";

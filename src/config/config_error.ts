@@ -1,4 +1,18 @@
-/** A configuration that cannot be used. The message names file, line and key where they are known, and the fix. */
+/**
+ * A configuration that cannot be used. The message names file, line and key where they are known, and the fix.
+ *
+ * @example
+ * ```ts
+ * import { parseConfig } from "spectrum";
+ *
+ * try {
+ *   await parseConfig("memroy = 1", "app.toml");
+ * } catch (error) {
+ *   if (!(error instanceof ConfigError)) throw error;
+ *   console.log(error.place, error.key, error.reason);
+ * }
+ * ```
+ */
 export class ConfigError extends Error {
   override readonly name = "ConfigError";
 

@@ -18,6 +18,14 @@ export function isKernelName(kernel: string): boolean {
  *
  * @param overrides keys that the command line sets; they replace the file's
  * @throws {ConfigError} naming file, line, key, reason and the nearest valid key
+ *
+ * @example
+ * ```ts
+ * await Deno.writeTextFile("/tmp/spectrum-example.toml", 'kernel = "debian"');
+ * const config = await readConfig("/tmp/spectrum-example.toml", { memory: "1G" });
+ * console.log(config.memory === 2 ** 30);
+ * await Deno.remove("/tmp/spectrum-example.toml");
+ * ```
  */
 export async function readConfig(
   file: string,
@@ -37,7 +45,15 @@ export async function readConfig(
   return await parseConfig(toml, file, overrides);
 }
 
-/** {@linkcode readConfig} for a text that is at hand; `file` is what messages call it and where paths start from. */
+/**
+ * {@linkcode readConfig} for a text that is at hand; `file` is what messages call it and where paths start from.
+ *
+ * @example
+ * ```ts
+ * const { cpus } = await parseConfig('kernel = "debian"\ncpus = 2', "app.toml");
+ * console.log(cpus);
+ * ```
+ */
 export async function parseConfig(
   toml: string,
   file: string,

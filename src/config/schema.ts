@@ -83,11 +83,35 @@ export const Vm = v.strictObject({
   console: v.optional(Console, {}),
 });
 
-/** A VM as it is written: TOML tables, or what the command line's flags say. */
+/**
+ * A VM as it is written: TOML tables, or what the command line's flags say.
+ *
+ * @example
+ * ```ts
+ * const input: VmInput = { name: "app", kernel: "debian", disk: [{ path: "app.img" }] };
+ * ```
+ */
 export type VmInput = v.InferInput<typeof Vm>;
-/** A VM with every default filled in; memory in bytes. */
+/**
+ * A VM with every default filled in; memory in bytes.
+ *
+ * @example
+ * ```ts
+ * import { parseConfig } from "spectrum";
+ *
+ * const config: VmConfig = await parseConfig('kernel = "debian"', "app.toml");
+ * console.log(config.memory, config.cpus);
+ * ```
+ */
 export type VmConfig = v.InferOutput<typeof Vm>;
-/** One disk of a VM. */
+/**
+ * One disk of a VM.
+ *
+ * @example
+ * ```ts
+ * const disk: DiskConfig = { path: "/var/app.img", readonly: true, cache: "auto" };
+ * ```
+ */
 export type DiskConfig = VmConfig["disk"][number];
 /** Where the boot console goes. */
 export type ConsoleConfig = VmConfig["console"];

@@ -9,7 +9,17 @@ import {
 } from "../machine/mod.ts";
 import { NoSuchVmError } from "./errors.ts";
 
-/** A VM that has a runtime directory: it runs, or it ran detached and its logs are kept. */
+/**
+ * A VM that has a runtime directory: it runs, or it ran detached and its logs are kept.
+ *
+ * @example
+ * ```ts
+ * import { Vm } from "spectrum";
+ *
+ * const running: VmEntry[] = (await Vm.list()).filter(({ running }) => running);
+ * console.log(running.map(({ name, pid }) => `${name} ${pid}`));
+ * ```
+ */
 export interface VmEntry {
   readonly name: string;
   readonly running: boolean;

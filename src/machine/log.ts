@@ -3,7 +3,14 @@ export type LogLevel = "debug" | "info" | "warn" | "error";
 
 const ORDER: readonly LogLevel[] = ["debug", "info", "warn", "error"];
 
-/** Where log lines go, and which. Guest console output never passes here. */
+/**
+ * Where log lines go, and which. Guest console output never passes here.
+ *
+ * @example
+ * ```ts
+ * const options: LogOptions = { format: "text", level: "warn" };
+ * ```
+ */
 export interface LogOptions {
   readonly format: "text" | "json";
   readonly level: LogLevel;
@@ -11,7 +18,17 @@ export interface LogOptions {
   readonly write?: (line: string) => void;
 }
 
-/** Structured log lines: level, component, VM name, message, and fields of the writer's choice. */
+/**
+ * Structured log lines: level, component, VM name, message, and fields of the writer's choice.
+ *
+ * @example
+ * ```ts
+ * const lines: string[] = [];
+ * const log = new Log({ format: "json", level: "info", write: (line) => lines.push(line) });
+ * log.for({ vm: "app" }).warn("a disk is slow", { device: "disk0" });
+ * console.log(JSON.parse(lines[0]).message);
+ * ```
+ */
 export class Log {
   readonly #options: LogOptions;
   readonly #context: { vm?: string; component?: string };

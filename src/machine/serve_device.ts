@@ -19,7 +19,20 @@ export type ServedDevice =
   | { readonly kind: "rng" }
   | { readonly kind: "console"; readonly to: string };
 
-/** What to serve, and where its frontend is found: a path to listen at, or an inherited socket. */
+/**
+ * What to serve, and where its frontend is found: a path to listen at, or an inherited socket.
+ *
+ * @example
+ * ```ts
+ * import { Log } from "spectrum";
+ *
+ * const options: ServeOptions = {
+ *   log: new Log({ format: "text", level: "info" }),
+ *   device: { kind: "blk", path: "disk.img", readonly: true, cache: "auto", queues: 1 },
+ *   connection: { socket: "/tmp/disk.sock" },
+ * };
+ * ```
+ */
 export interface ServeOptions {
   readonly log: Log;
   readonly device: ServedDevice;
@@ -30,6 +43,17 @@ export interface ServeOptions {
  * Serves one device from its sandboxed worker until its frontend hangs up (`fd`), or for ever (`socket`).
  *
  * @throws {MachineError} when it cannot be set up, or the worker ends with an error
+ *
+ * @example
+ * ```ts
+ * import { Log } from "spectrum";
+ *
+ * // A random number generator for one QEMU after the other.
+ * async function serveRng(socket: string): Promise<void> {
+ *   const log = new Log({ format: "text", level: "info" });
+ *   await serveDevice({ log, device: { kind: "rng" }, connection: { socket } });
+ * }
+ * ```
  */
 export async function serveDevice({ log, device, connection }: ServeOptions): Promise<void> {
   using reactor = new Reactor();

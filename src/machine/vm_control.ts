@@ -2,7 +2,18 @@ import type { VmConfig } from "../config/mod.ts";
 import type { ConsoleHub } from "./console_hub.ts";
 import type { RunOutcome } from "./outcome.ts";
 
-/** Where a VM is in its life. */
+/**
+ * Where a VM is in its life.
+ *
+ * @example
+ * ```ts
+ * import { Vm } from "spectrum";
+ *
+ * await using vm = await Vm.connect("app");
+ * const state: VmState = await vm.pause();
+ * if (state === "paused") await vm.resume();
+ * ```
+ */
 export type VmState = "starting" | "running" | "paused" | "stopping" | "ended";
 
 /** What can happen to a VM. */
@@ -17,7 +28,15 @@ export type VmEventKind =
   | "snapshot"
   | "ended";
 
-/** Something that happened to a VM. */
+/**
+ * Something that happened to a VM.
+ *
+ * @example
+ * ```ts
+ * const line = (event: VmEvent) => `${event.time} ${event.kind} ${event.detail ?? ""}`;
+ * console.log(line({ time: new Date().toISOString(), kind: "paused" }));
+ * ```
+ */
 export interface VmEvent {
   /** ISO 8601. */
   readonly time: string;
@@ -39,7 +58,17 @@ export interface QueueInfo {
   readonly used: number;
 }
 
-/** One device as a user sees it. */
+/**
+ * One device as a user sees it.
+ *
+ * @example
+ * ```ts
+ * import { Vm } from "spectrum";
+ *
+ * await using vm = await Vm.connect("app");
+ * const away: DeviceInfo[] = (await vm.devices()).filter(({ state }) => state === "away");
+ * ```
+ */
 export interface DeviceInfo {
   /** Such as `disk0`. */
   readonly name: string;
@@ -59,7 +88,18 @@ export interface DeviceInfo {
   readonly features: string;
 }
 
-/** A running VM as a user sees it. */
+/**
+ * A running VM as a user sees it.
+ *
+ * @example
+ * ```ts
+ * import { Vm } from "spectrum";
+ *
+ * await using vm = await Vm.connect("app");
+ * const { name, memoryBytes }: VmInfo = await vm.info();
+ * console.log(name, memoryBytes);
+ * ```
+ */
 export interface VmInfo {
   readonly name: string;
   /** Process id of the monitor. */
@@ -105,7 +145,22 @@ export interface VmControl {
   readonly console: ConsoleHub;
 }
 
-/** The VM is in a state in which this cannot be done. */
+/**
+ * The VM is in a state in which this cannot be done.
+ *
+ * @example
+ * ```ts
+ * import { Vm } from "spectrum";
+ *
+ * await using vm = await Vm.connect("app");
+ * try {
+ *   await vm.snapshot("/var/tmp/app");
+ * } catch (error) {
+ *   if (!(error instanceof VmStateError)) throw error;
+ *   console.log(`It is ${error.state}: ${error.message}`);
+ * }
+ * ```
+ */
 export class VmStateError extends Error {
   override readonly name = "VmStateError";
 

@@ -42,6 +42,14 @@ export function reportLeaksAtExit(
  * A file descriptor, whoever owns it: what may be read, written, mapped, watched. Who only uses one takes an `Fd`; who
  * closes it, or hands it on for good, takes `Owned<Fd>`; who says that it stays the lender's takes `Borrowed<Fd>`. The
  * last two are not interchangeable.
+ *
+ * @example
+ * ```ts
+ * import { read } from "./mod.ts";
+ *
+ * // Who only uses a descriptor takes an `Fd`, whoever owns it.
+ * const readSome = (fd: Fd, buffer: Uint8Array) => read(fd, buffer);
+ * ```
  */
 export abstract class Fd {
   /** What no look-alike has. */
@@ -213,10 +221,28 @@ export class BorrowedFd extends Fd {
   }
 }
 
-/** The owner of a descriptor: may close it and hand it on, and has to do one of them. */
+/**
+ * The owner of a descriptor: may close it and hand it on, and has to do one of them.
+ *
+ * @example
+ * ```ts
+ * // Who takes an `Owned<Fd>` closes it.
+ * function discard(fd: Owned<Fd>): void {
+ *   using _closed = fd;
+ * }
+ * ```
+ */
 export type Owned<T extends Fd> = T & OwnedFd;
 
-/** A descriptor whose owner is somebody else: can be used, not closed or handed on. */
+/**
+ * A descriptor whose owner is somebody else: can be used, not closed or handed on.
+ *
+ * @example
+ * ```ts
+ * // Who takes a `Borrowed<Fd>` can use it, and cannot close it.
+ * const isOpen = (fd: Borrowed<Fd>) => !fd.closed;
+ * ```
+ */
 export type Borrowed<T extends Fd> = T & BorrowedFd;
 
 /** Closes a descriptor that may be somebody else's, if it is not. */

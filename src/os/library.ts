@@ -15,6 +15,12 @@ let kind: LibraryKind = "monitor";
  * Chooses what this thread loads of the shim; without a word it is the monitor's set. A process that
  * made its preparations as a monitor may become a worker: the wider set is then let go. The way
  * back is refused.
+ *
+ * @example
+ * ```ts
+ * // First thing in a program that serves a device: it loads nothing that opens files or connections.
+ * useLibrary("worker");
+ * ```
  */
 export function useLibrary(wanted: LibraryKind): void {
   if (wanted === kind) return;

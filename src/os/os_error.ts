@@ -1,6 +1,20 @@
 import { errorCode, errorText } from "./errno.ts";
 
-/** A system call that failed: what was attempted, on what, and why. */
+/**
+ * A system call that failed: what was attempted, on what, and why.
+ *
+ * @example
+ * ```ts
+ * import { listenUnix } from "spectrum";
+ *
+ * try {
+ *   using _listening = listenUnix("/nowhere/socket");
+ * } catch (error) {
+ *   if (!(error instanceof OsError)) throw error;
+ *   console.log(error.code, error.message);
+ * }
+ * ```
+ */
 export class OsError extends Error {
   override readonly name = "OsError";
   /** The symbolic error, such as `ENOENT`. */

@@ -13,7 +13,16 @@ export function socketPair(type: number = SocketType.Stream): [Owned<Fd>, Owned<
   return [Fd.own(pair[0]), Fd.own(pair[1])];
 }
 
-/** A socket that listens at a path, which must not exist yet. */
+/**
+ * A socket that listens at a path, which must not exist yet.
+ *
+ * @example
+ * ```ts
+ * using listening = listenUnix("/tmp/spectrum-example.sock");
+ * console.log(listening.closed);
+ * Deno.removeSync("/tmp/spectrum-example.sock");
+ * ```
+ */
 export function listenUnix(path: string, type: number = SocketType.Stream): Owned<Fd> {
   return Fd.own(check(monitor().sp_listen(cString(path), type), "listen at", path));
 }

@@ -20,6 +20,16 @@ const DEFAULT_SIZE = 2 ** 42;
  * where nothing is mapped ends the process (SIGSEGV).
  *
  * Reserving and joining need the `ffi` permission without a path; all else works after it is revoked.
+ *
+ * @example
+ * ```ts
+ * const window = Window.reserve();
+ * const offset = window.allocate(4096);
+ * window.mapAnonymous(offset, 4096);
+ * window.bytes(offset, 5).set(new TextEncoder().encode("hello"));
+ * window.unmap(offset, 4096);
+ * window.free(offset, 4096);
+ * ```
  */
 export class Window {
   readonly buffer: ArrayBuffer;

@@ -22,6 +22,16 @@ export type PermissionName = typeof permissionNames[number];
  *
  * Do not await anything for the first time after this: the runtime makes threads and sockets then,
  * which a later system call filter refuses.
+ *
+ * @example
+ * ```ts
+ * // A worker: everything is opened before the lock, nothing after it.
+ * function work(prepare: () => () => void): void {
+ *   const serve = prepare();
+ *   lockDown();
+ *   serve();
+ * }
+ * ```
  */
 export function lockDown(): void {
   ignoreInspectorSignal();

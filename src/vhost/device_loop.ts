@@ -35,6 +35,18 @@ export interface DeviceLoopOptions {
 /**
  * The main loop of a process that is one device: waits for its frontend, for kicks and for what the
  * device itself waits for, and blocks meanwhile. No request allocates here.
+ *
+ * @example
+ * ```ts
+ * import { listenUnix, type VirtioDevice, Window } from "spectrum";
+ *
+ * function serve(make: (window: Window) => VirtioDevice, socket: string): void {
+ *   const window = Window.reserve();
+ *   using loop = new DeviceLoop(make(window), { window, log: console.error });
+ *   using listening = listenUnix(socket);
+ *   loop.serveEach(listening);
+ * }
+ * ```
  */
 export class DeviceLoop implements Disposable {
   readonly #poller = new Poller();

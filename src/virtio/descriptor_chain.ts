@@ -3,6 +3,14 @@ import type { QueueFault } from "./queue_fault.ts";
 /**
  * One request of a driver: the pieces of memory that a chain of descriptors names, the readable ones
  * first. Reused from request to request: {@link Virtqueue.next} fills it.
+ *
+ * @example
+ * ```ts
+ * const chain = new DescriptorChain(4);
+ * chain.push(0x1000, 16, false);
+ * chain.push(0x2000, 512, true);
+ * console.log(chain.readableBytes, chain.writableBytes);
+ * ```
  */
 export class DescriptorChain {
   /** The descriptor it begins with, which names it in the used ring. */

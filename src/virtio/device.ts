@@ -16,6 +16,24 @@ export interface DeviceSource {
 /**
  * A device as its author writes it. The transport owns negotiation, memory and queues; the device
  * takes chains from queues and completes them. All calls come from one thread, one at a time.
+ *
+ * @example
+ * ```ts
+ * import { DescriptorChain, DeviceId, type Virtqueue } from "spectrum";
+ *
+ * // Takes what it is given and answers nothing.
+ * class Sink implements VirtioDevice {
+ *   readonly id = DeviceId.Console;
+ *   readonly features = 0n;
+ *   readonly queueCount = 2;
+ *   readonly config = new Uint8Array(0);
+ *   readonly #chain = new DescriptorChain(64);
+ *
+ *   process(queue: Virtqueue): void {
+ *     while (queue.next(this.#chain)) queue.complete(this.#chain, 0);
+ *   }
+ * }
+ * ```
  */
 export interface VirtioDevice {
   /** One of {@link DeviceId}. */

@@ -1,4 +1,11 @@
-/** Virtio device ids (virtio 1.2 §5). */
+/**
+ * Virtio device ids (virtio 1.2 §5).
+ *
+ * @example
+ * ```ts
+ * console.log(DeviceId.Block, DeviceId.Rng);
+ * ```
+ */
 export const DeviceId = {
   Net: 1,
   Block: 2,

@@ -53,6 +53,17 @@ const CHAINS_PER_ROUND = 256;
  * keep by itself (a store, then a load of another address): publish the used index before reading
  * used_event, publish avail_event before looking at the available index again. Those stores are
  * Atomics, which are full fences; the other orders (ring entry before index) hold on x86.
+ *
+ * @example
+ * ```ts
+ * import { DescriptorChain } from "spectrum";
+ *
+ * // Gives everything back that a driver offers, unused.
+ * function drain(queue: Virtqueue): void {
+ *   const chain = new DescriptorChain(64);
+ *   while (queue.next(chain)) queue.complete(chain, 0);
+ * }
+ * ```
  */
 export class Virtqueue {
   readonly index: number;

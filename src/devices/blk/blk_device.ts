@@ -35,6 +35,20 @@ const RING_ENTRIES = 256;
 /**
  * Block device (virtio 1.2 §5.2). Data goes straight between the disk and guest memory: by system
  * calls where the page cache is likely to have it, by io_uring where the disk is opened with O_DIRECT.
+ *
+ * @example
+ * ```ts
+ * import { DeviceLoop, type Fd, listenUnix, Window } from "spectrum";
+ *
+ * // Serves an image at a socket, as a worker does.
+ * function serveImage(image: Fd, socket: string): void {
+ *   const window = Window.reserve();
+ *   using device = new BlkDevice(window, { disk: image, log: console.error });
+ *   using loop = new DeviceLoop(device, { window, log: console.error });
+ *   using listening = listenUnix(socket);
+ *   loop.serveEach(listening);
+ * }
+ * ```
  */
 export class BlkDevice implements VirtioDevice, Disposable {
   readonly id = DeviceId.Block;

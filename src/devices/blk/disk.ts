@@ -30,6 +30,17 @@ const { KeepSize, PunchHole, ZeroRange } = FallocateMode;
 /**
  * A raw image or block device that the process was handed. Every operation waits for its end, and
  * returns 0 or a negative error number.
+ *
+ * @example
+ * ```ts
+ * import { type Fd, Window } from "spectrum";
+ *
+ * // How large an open image is, in bytes.
+ * function sizeOf(image: Fd, window: Window): number {
+ *   using disk = new Disk(window, image, true, 1);
+ *   return disk.size;
+ * }
+ * ```
  */
 export class Disk implements Disposable {
   /** Bytes that a guest can use. */

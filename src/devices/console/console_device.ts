@@ -29,6 +29,19 @@ const LAST_WAIT_MS = 100;
  * Console device with one port (virtio 1.2 §5.3) between a guest and descriptors of the host. Neither
  * need be non-blocking: each is asked before it is used. Output waits for its reader, and the guest
  * with it; input waits for the guest.
+ *
+ * @example
+ * ```ts
+ * import { DeviceLoop, type Fd, type Owned, Window } from "spectrum";
+ *
+ * // Serves a console whose output goes to a file.
+ * function serveConsole(connection: Owned<Fd>, output: Fd): void {
+ *   const window = Window.reserve();
+ *   const device = new ConsoleDevice(window, undefined, output);
+ *   using loop = new DeviceLoop(device, { window, log: console.error });
+ *   loop.serve(connection);
+ * }
+ * ```
  */
 export class ConsoleDevice implements VirtioDevice {
   readonly id = DeviceId.Console;

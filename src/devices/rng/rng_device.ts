@@ -4,7 +4,22 @@ import { DescriptorChain, DeviceId, type VirtioDevice, type Virtqueue } from "..
 /** A request gets at most so many bytes: none keeps this thread busy for long. */
 const MOST = 65536;
 
-/** Entropy device (virtio 1.2 §5.4): fills what the driver offers with random bytes of this host. */
+/**
+ * Entropy device (virtio 1.2 §5.4): fills what the driver offers with random bytes of this host.
+ *
+ * @example
+ * ```ts
+ * import { DeviceLoop, listenUnix, Window } from "spectrum";
+ *
+ * // Serves random numbers at a socket, to one frontend after the other.
+ * function serveRng(socket: string): void {
+ *   const window = Window.reserve();
+ *   using loop = new DeviceLoop(new RngDevice(), { window, log: console.error });
+ *   using listening = listenUnix(socket);
+ *   loop.serveEach(listening);
+ * }
+ * ```
+ */
 export class RngDevice implements VirtioDevice {
   readonly id = DeviceId.Rng;
   readonly features = 0n;
