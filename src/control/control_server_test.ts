@@ -98,10 +98,11 @@ Deno.test("stopping is answered when the VM has ended", async () => {
 Deno.test("who waits for the end is told before the server closes", async () => {
   const served = await ServedVm.start();
   served.vm.obedient = false;
-  const stopping = post(served, "/api/v1/vm/stop");
+  const pressed = served.vm.events()[Symbol.asyncIterator]().next();
   const events = curl(served, "/api/v1/events");
-  while (served.vm.listeners < 1) await new Promise((resolve) => setTimeout(resolve, 1));
-  while (!(await curl(served, "/api/v1/vm/state")).body.includes("running"));
+  while (served.vm.listeners < 2) await new Promise((resolve) => setTimeout(resolve, 1));
+  const stopping = post(served, "/api/v1/vm/stop");
+  await pressed;
   served.vm.end({ kind: "failed", reason: "why" });
   await served[Symbol.asyncDispose]();
   assert.match((await events).body, /"kind":"ended"/);
