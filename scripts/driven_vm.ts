@@ -4,6 +4,8 @@ import { root } from "./root.ts";
 import type { Stage, StageProcess } from "./stage.ts";
 
 const BUNDLE = `${root}build/lab/vm_driver.js`;
+/** Seconds for all that a VM does: an end to a guest that hangs. */
+const LIMIT = 300;
 const PLACE = "/tmp/vm_driver.js";
 
 /** VMs on a stage that are told what to do by `lab/vm_driver.ts`. */
@@ -33,6 +35,7 @@ export class DrivenVms {
         JSON.stringify(input),
         ...(restore === undefined ? [] : [restore]),
       ],
+      timeout: LIMIT,
       onOutput: (bytes, stream) => vm.see(bytes, stream),
     });
     await vm.answer("started", 0);
