@@ -8,7 +8,8 @@ export function addConsoleCommand(program: Command): void {
     description: "attach to a running VM's console; Ctrl-A d detaches",
     examples: ["console app", "echo uname -a | spectrum console app"],
     notes: "What was printed last comes first. The first who is attached writes, others watch.\n" +
-      "Ctrl-A h lists the keys. Without a terminal, it detaches some time after its input has ended.",
+      "Ctrl-A h lists the keys. Without a terminal, it detaches when its input has ended and\n" +
+      "nothing was printed for a second.",
   })
     .action(async (name: string) => {
       const { attachConsole } = await import("./attach_console.ts");

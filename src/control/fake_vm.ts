@@ -150,8 +150,8 @@ export class FakeVm implements VmControl {
   }
 
   /** Lets something happen. */
-  tell(kind: VmEventKind): void {
-    const event = { time: new Date().toISOString(), kind };
+  tell(kind: VmEventKind, detail?: string): void {
+    const event = { time: new Date().toISOString(), kind, detail };
     for (const listen of this.#listeners) listen(event);
   }
 
@@ -159,7 +159,7 @@ export class FakeVm implements VmControl {
   end(outcome: RunOutcome): void {
     if (this.#state === "ended") return;
     this.#state = "ended";
-    this.tell("ended");
+    this.tell("ended", outcome.kind === "failed" ? outcome.reason : undefined);
     for (const listen of this.#listeners) listen(undefined);
     this.#outcome.resolve(outcome);
   }

@@ -69,6 +69,15 @@ Deno.test("who stops listening is not told more", async () => {
   while (place.served.vm.listeners > 0) await new Promise((resolve) => setTimeout(resolve, 1));
 });
 
+Deno.test("who only connected is told why a VM failed", async () => {
+  await using place = await serve("app");
+  await using vm = await Vm.connect("app");
+  const outcome = vm.outcome();
+  while (place.served.vm.listeners === 0) await new Promise((resolve) => setTimeout(resolve, 1));
+  place.served.vm.end({ kind: "failed", reason: "the guest's kernel panicked" });
+  assert.deepEqual(await outcome, { kind: "failed", reason: "the guest's kernel panicked" });
+});
+
 Deno.test("the console is a pair of streams", async () => {
   await using _place = await serve("app");
   await using vm = await Vm.connect("app");

@@ -86,7 +86,13 @@ export class RunningVm implements VmControl, AsyncDisposable {
     this.#restore = restore;
     this.#openHost = openHost ?? (() => Host.open());
     this.#log = log;
-    this.outcome = this.#live(spare).finally(() => this.#over());
+    this.outcome = this.#live(spare).then((outcome) => {
+      this.#over(outcome.kind === "failed" ? outcome.reason : undefined);
+      return outcome;
+    }, (error) => {
+      this.#over(error instanceof Error ? error.message : String(error));
+      throw error;
+    });
     this.outcome.then(() => this.#running.resolve(), this.#running.reject);
     this.started = this.#running.promise;
     this.started.catch(() => {});
@@ -220,11 +226,12 @@ export class RunningVm implements VmControl, AsyncDisposable {
     }
   }
 
-  #over(): void {
+  /** @param failure why the guest cannot go on, if that is how it ended */
+  #over(failure?: string): void {
     clearTimeout(this.#grace);
     this.#state = "ended";
     this.#nextCycle.resolve(undefined);
-    this.#events.add({ kind: "ended" });
+    this.#events.add({ kind: "ended", detail: failure });
     this.#events.end();
   }
 

@@ -103,7 +103,8 @@ export async function commandTests(t: Deno.TestContext, bench: Bench): Promise<v
     });
 
     await t.step("a saved VM goes on in another", async () => {
-      const counter = "i=0; while sleep 0.2; do i=$((i+1)); echo count $i; done";
+      // Slow enough for what is typed to be over, as `console` sees it, between two lines.
+      const counter = "i=0; while sleep 3; do i=$((i+1)); echo count $i; done";
       await bench.stage.run({
         command: [...fromSource, "console", "two"],
         stdin: `(${counter}) &\n`,
