@@ -129,7 +129,7 @@ export async function commandTests(t: Deno.TestContext, bench: Bench): Promise<v
     await t.step("stop ends one of them; its logs stay", async () => {
       await good("stop", "--grace", "1", "two");
       assert.deepEqual(await names(), ["one"]);
-      assert.deepEqual(await names("--all"), ["one", "two"]);
+      assert.deepEqual(await names("--all"), ["one", "third", "two"]);
       assert.match(await good("logs", "--console", "two"), /42 of two/);
       assert.equal(typeof await good("logs", "two"), "string");
     });
