@@ -9,7 +9,7 @@ import { parseConfig, type VmInput } from "../../src/config/mod.ts";
 import { Log, readSnapshotInfo, RunningVm } from "../../src/machine/mod.ts";
 
 const [input, restore] = Deno.args;
-const changes = JSON.parse(input) as Partial<VmInput>;
+const changes: Partial<VmInput> = { console: { to: "stdio" }, ...JSON.parse(input) };
 const start = performance.now();
 
 const words = (cmdline: string) => `console=ttyS0 panic=-1 ${cmdline}`;
@@ -21,11 +21,6 @@ const { config, plan } = restore === undefined
   : await readSnapshotInfo(restore, changes);
 const log = new Log({ format: "text", level: "debug" });
 await using vm = RunningVm.start(config, plan, { log, restore });
-vm.console.attach({
-  write: async (bytes) => {
-    for (let done = 0; done < bytes.length;) done += await Deno.stdout.write(bytes.subarray(done));
-  },
-});
 await vm.started;
 answer(`@@ok started ${Math.round(performance.now() - start)}`);
 void vm.outcome.then((end) => {
