@@ -88,7 +88,9 @@ export async function controlTests(t: Deno.TestContext, bench: Bench): Promise<v
       };
       const barks = async () => {
         await vm.type("dmesg | grep -iE 'stall|lockup|unstable|hung task'; echo barks-end");
-        return (await vm.until(/barks-end\r?\n/)).split("\n").filter((line) => /^\[/.test(line));
+        return (await vm.until(/barks-end\r?\n/)).split("\n").filter((line) =>
+          /^\[ *\d+\.\d+\]/.test(line)
+        );
       };
       // Some kernels say at boot what they think of a clock.
       const old = await barks();
