@@ -22,8 +22,6 @@ export interface BundleRecipe {
   readonly entry: string;
   /** Begins with the line that says where the other parts are; a thread is told by its parent instead. */
   readonly banner: boolean;
-  /** Made short: each kB is a tenth of a millisecond of a process's start. */
-  readonly minify?: boolean;
 }
 
 const warnings = ["-O2", "-Wall", "-Wextra", "-Werror"];
@@ -69,7 +67,7 @@ export const products: readonly Product[] = [
     name: "device.js",
     what: "device worker",
     inputs: script,
-    recipe: { kind: "bundle", entry: "src/devices/main.ts", banner: true, minify: true },
+    recipe: { kind: "bundle", entry: "src/devices/main.ts", banner: true },
   },
   {
     name: "vcpu.js",

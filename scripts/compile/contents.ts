@@ -75,7 +75,7 @@ function payload(paths: Partial<Record<"shim" | "starter" | "vcpu" | "init", str
 async function bundleOf(name: string): Promise<string> {
   const recipe = products.find((product) => product.name === name)?.recipe;
   if (recipe?.kind !== "bundle") throw new CompileError(`There is no bundle ${name}.`);
-  return await bundled(name, recipe.entry, true);
+  return await bundled(name, recipe.entry);
 }
 
 /**
