@@ -23,8 +23,9 @@ const log = new Log({ format: "text", level: "debug" });
 await using vm = RunningVm.start(config, plan, { log, restore });
 await vm.started;
 answer(`@@ok started ${Math.round(performance.now() - start)}`);
-void vm.outcome.then((end) => {
+void vm.outcome.then(async (end) => {
   answer(`@@ended ${JSON.stringify(end)}`);
+  await vm[Symbol.asyncDispose]();
   Deno.exit(0);
 });
 

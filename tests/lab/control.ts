@@ -108,7 +108,7 @@ export async function controlTests(t: Deno.TestContext, bench: Bench): Promise<v
 
   await t.step("what a killed monitor leaves blocks nobody", async () => {
     const { stdout } = await bench.sh(
-      "ls /run/spectrum-0 2>/dev/null; ps | grep -c '[d]evice.js\\|[s]pectrum-starter'",
+      "ls $XDG_RUNTIME_DIR/spectrum; ps | grep -c '[d]evice.js\\|[s]pectrum-starter'",
     );
     assert.match(stdout, /^0\s*$/m, stdout);
   });
