@@ -244,6 +244,18 @@ Deno.test("events stream to who listens, and a listener that leaves is forgotten
   while (served.vm.listeners > 0) await new Promise((resolve) => setTimeout(resolve, 1));
 });
 
+Deno.test("who asks only for the head of the event stream does not listen", async () => {
+  await using served = await ServedVm.start();
+  const heads = "HEAD /api/v1/events HTTP/1.1\r\n\r\n".repeat(10);
+  const state = "GET /api/v1/vm/state HTTP/1.1\r\n\r\n";
+  const connection = await Deno.connect({ transport: "unix", path: served.socket });
+  await connection.write(encoder.encode(heads + state));
+  const answers = await readUntil(connection, '{"state":"running"}');
+  assert.equal(answers.split("application/jsonl").length, 11);
+  assert.equal(served.vm.listeners, 0);
+  connection.close();
+});
+
 Deno.test("the console: the past, one who writes, others who watch", async () => {
   await using served = await ServedVm.start();
   const first = await Deno.connect({ transport: "unix", path: served.console });

@@ -51,6 +51,10 @@ export async function handle(
   const { route, params } = match;
   const body = readBody(route, request.body);
   if ("refusal" in body) return problem("request", body.refusal);
+  // Only the head is sent: what nobody reads would be listened to as long as the connection lasts.
+  if (request.method === "HEAD" && "lines" in route.answer) {
+    return answer(route, ReadableStream.from([]));
+  }
   try {
     return await answer(route, await route.run({ vm, params, body: body.value, signal }));
   } catch (error) {
