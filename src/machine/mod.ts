@@ -11,14 +11,8 @@ export { Log, type LogLevel, type LogOptions } from "./log.ts";
 export { MachineError, type RunOutcome } from "./outcome.ts";
 export { type RunOptions, runVm } from "./run_vm.ts";
 export { RunningVm, type StartOptions } from "./running_vm.ts";
-export {
-  isRunning,
-  listDirectory,
-  readRecord,
-  runtimeBase,
-  RuntimeDir,
-  type VmRecord,
-} from "./runtime_dir.ts";
+export { runtimeBase } from "./runtime_base.ts";
+export { isRunning, listDirectory, readRecord, RuntimeDir, type VmRecord } from "./runtime_dir.ts";
 export { readSnapshotInfo, type SnapshotInfo } from "./snapshot_info.ts";
 export { type ServedDevice, serveDevice, type ServeOptions } from "./serve_device.ts";
 export {

@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import { type Fd, fileStat, openFile, OsError, type Owned, testLock, tryLock } from "../os/mod.ts";
 import { MachineError, type RunOutcome } from "./outcome.ts";
+import { runtimeBase } from "./runtime_base.ts";
 
 /** An open image's identity: what stays the same whatever path leads to it. */
 export interface ImageId {
@@ -23,6 +24,9 @@ const RECORD = "vm.json";
 const LOCK = "lock";
 /** Directories on their way out begin with it; no VM is named so. */
 const LEAVING = ".";
+/** Bytes of the longest path of a socket (`sun_path` of unix(7), without its zero), and of the longest name of ours. */
+const LONGEST_SOCKET_PATH = 107;
+const LONGEST_SOCKET_NAME = "/control.sock".length;
 /** How often a name is tried whose directory others remove under us. */
 const TRIES = 100;
 
@@ -50,8 +54,17 @@ export class RuntimeDir implements Disposable {
    */
   static claim(name: string, base = runtimeBase()): RuntimeDir {
     const path = join(base, name);
+    const length = new TextEncoder().encode(path).length;
+    const most = LONGEST_SOCKET_PATH - LONGEST_SOCKET_NAME;
+    if (length > most) {
+      throw new MachineError(
+        "usage",
+        `The runtime directory ${path} has a path of ${length} bytes, and sockets in it have room for ${most}. ` +
+          "Choose a shorter --name, or a shorter XDG_RUNTIME_DIR.",
+      );
+    }
     for (let tries = 0; tries < TRIES; tries++) {
-      const lock = openLock(path);
+      const lock = openLock(base, path);
       if (lock === undefined) continue;
       if (!tryLock(lock, "write", 0, 0)) {
         lock[Symbol.dispose]();
@@ -117,10 +130,15 @@ export class RuntimeDir implements Disposable {
 }
 
 /** The lock's file, made where it is missing; undefined when the directory vanished meanwhile. */
-function openLock(path: string): Owned<Fd> | undefined {
+function openLock(base: string, path: string): Owned<Fd> | undefined {
   try {
     Deno.mkdirSync(path, { recursive: true, mode: 0o700 });
+    requirePrivate(base);
+    const { mode } = requireOwn(path);
+    if (((mode ?? 0) & 0o777) !== 0o700) Deno.chmodSync(path, 0o700);
   } catch (error) {
+    if (error instanceof MachineError) throw error;
+    if (error instanceof Deno.errors.NotFound) return undefined;
     const reason = error instanceof Error ? error.message : String(error);
     throw new MachineError("host", `Cannot make the runtime directory ${path}: ${reason}`);
   }
@@ -131,6 +149,19 @@ function openLock(path: string): Owned<Fd> | undefined {
     const reason = error instanceof Error ? error.message : String(error);
     throw new MachineError("host", `Cannot use the runtime directory ${path}: ${reason}`);
   }
+}
+
+/** What is in the directory is going to be removed: it must be one, and not a link to another, and this user's. */
+function requireOwn(path: string): Deno.FileInfo {
+  const stat = Deno.lstatSync(path);
+  if (stat.isDirectory && stat.uid === Deno.uid()) return stat;
+  throw new MachineError("host", `${path} is not a directory of yours. Remove it.`);
+}
+
+/** Others could replace what is in it. */
+function requirePrivate(base: string): void {
+  if (((requireOwn(base).mode ?? 0) & 0o022) === 0) return;
+  throw new MachineError("host", `Others may write to ${base}. Mend that: chmod 700 ${base}`);
 }
 
 function isLockOf(path: string, lock: Fd): boolean {
@@ -194,34 +225,4 @@ export function listDirectory(path = runtimeBase()): string[] {
     if (error instanceof Deno.errors.NotFound) return [];
     throw error;
   }
-}
-
-/**
- * Where runtime directories live: `$XDG_RUNTIME_DIR/spectrum`, else `/run/spectrum-UID` where that can be made, else
- * a private folder in `/tmp`.
- *
- * @throws {MachineError} when the folder in /tmp belongs to somebody else
- */
-export function runtimeBase(): string {
-  const xdg = Deno.env.get("XDG_RUNTIME_DIR");
-  if (xdg !== undefined && xdg !== "") return join(xdg, "spectrum");
-  const uid = Deno.uid() ?? 0;
-  for (const parent of ["/run", "/tmp"]) {
-    const path = join(parent, `spectrum-${uid}`);
-    try {
-      Deno.mkdirSync(path, { recursive: true, mode: 0o700 });
-    } catch (error) {
-      if (error instanceof Deno.errors.PermissionDenied && parent === "/run") continue;
-      throw error;
-    }
-    const stat = Deno.lstatSync(path);
-    if (stat.isDirectory && stat.uid === uid && ((stat.mode ?? 0) & 0o077) === 0) return path;
-    if (parent === "/tmp") {
-      throw new MachineError(
-        "host",
-        `${path} is not a private directory of yours. Remove it, or set XDG_RUNTIME_DIR.`,
-      );
-    }
-  }
-  throw new MachineError("host", "there is no place for runtime files; set XDG_RUNTIME_DIR");
 }
