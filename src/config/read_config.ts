@@ -6,6 +6,8 @@ import { nearest } from "./nearest.ts";
 import { Vm, type VmConfig, type VmInput } from "./schema.ts";
 import { tomlLine } from "./toml_position.ts";
 
+/** Bytes of a file that somebody wrote; more would only fill our memory. */
+const MOST_TEXT = 2 ** 20;
 const KERNEL_NAME = /^(debian|small(:[a-z0-9-]+)?)$/;
 
 /** Whether a kernel is one of ours by its name, rather than a path. */
@@ -33,7 +35,7 @@ export async function readConfig(
 ): Promise<VmConfig> {
   let toml: string;
   try {
-    toml = await Deno.readTextFile(file);
+    toml = await readText(file);
   } catch (error) {
     const reason = error instanceof Deno.errors.NotFound
       ? "there is no such file"
@@ -83,6 +85,18 @@ export async function parseConfig(
   }
   const broken = brokenRelation(result.output);
   return broken === undefined ? result.output : await refuse(...broken);
+}
+
+/** All of a file, or of a pipe, whose size nobody knows. */
+async function readText(path: string): Promise<string> {
+  using file = await Deno.open(path);
+  const bytes = new Uint8Array(MOST_TEXT + 1);
+  let length = 0;
+  for (let count; (count = await file.read(bytes.subarray(length))) !== null;) {
+    length += count;
+    if (length > MOST_TEXT) throw new Error(`it has more than ${MOST_TEXT} bytes`);
+  }
+  return new TextDecoder().decode(bytes.subarray(0, length));
 }
 
 /** Rules between keys, which a schema of single keys cannot say: the first that is broken, as key path and reason. */

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { ConfigError, formatSize, parseConfig, parseSize } from "./mod.ts";
+import { ConfigError, formatSize, parseConfig, parseSize, readConfig } from "./mod.ts";
 
 const parse = (toml: string) => parseConfig(toml, "/etc/vms/app.toml");
 const refusal = async (toml: string) => {
@@ -102,4 +102,11 @@ Deno.test("sizes are powers of 1024 and whole bytes", () => {
   assert.equal(parseSize("-1M"), undefined);
   assert.equal(formatSize(1536 * 2 ** 20), "1536M");
   assert.equal(formatSize(1000), "1000");
+});
+
+Deno.test("a file that has no end is not read to it", async () => {
+  await assert.rejects(readConfig("/dev/zero"), {
+    message: "/dev/zero: cannot read the configuration: it has more than 1048576 bytes",
+  });
+  await assert.rejects(readConfig("/tmp"), /cannot read the configuration: Is a directory/);
 });
