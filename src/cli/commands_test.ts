@@ -127,3 +127,34 @@ Deno.test("doctor says what is there, as data, too", async () => {
     await Deno.remove(folder, { recursive: true });
   }
 });
+
+Deno.test("who reads only the beginning of a command's output ends it without an error", async (t) => {
+  await using served = await ServedVm.start({ name: "app" });
+  /** Runs a command, does something, reads once and goes away. */
+  const readOnce = async (words: readonly string[], meanwhile: () => void) => {
+    const child = new Deno.Command(Deno.execPath(), {
+      args: ["run", "-A", "--no-check", "--no-prompt", `${root}main.ts`, ...words],
+      env: { XDG_RUNTIME_DIR: served.base, NO_COLOR: "1" },
+      stdin: "null",
+      stdout: "piped",
+      stderr: "piped",
+    }).spawn();
+    const something = setInterval(meanwhile, 10);
+    const reader = child.stdout.getReader();
+    await reader.read();
+    await reader.cancel();
+    const [{ code }, stderr] = await Promise.all([
+      child.status,
+      new Response(child.stderr).text(),
+    ]);
+    clearInterval(something);
+    assert.deepEqual([code, stderr], [0, ""]);
+  };
+  await t.step("logs", async () => {
+    Deno.writeTextFileSync(`${served.vm.runtimeDir}/log`, "a line\n".repeat(100_000));
+    await readOnce(["logs", "app"], () => {});
+  });
+  await t.step("events", async () => {
+    await readOnce(["events", "app"], () => served.vm.tell("reset"));
+  });
+});

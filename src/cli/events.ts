@@ -1,4 +1,5 @@
 import type { Command } from "commander";
+import { print } from "./output.ts";
 import { addVmCommand, withVm } from "./vm_command.ts";
 
 /** `spectrum events NAME`: what happens to a VM, as it happens. */
@@ -14,7 +15,7 @@ export function addEventsCommand(program: Command): void {
         for await (const event of vm.events()) {
           const { time, kind, device, detail } = event;
           const words = [time, kind, device, detail].filter((word) => word !== undefined);
-          console.log(json ? JSON.stringify(event) : words.join(" "));
+          await print(`${json ? JSON.stringify(event) : words.join(" ")}\n`);
         }
       });
     });

@@ -40,6 +40,8 @@ export async function main(args: readonly string[]): Promise<number> {
     if (error instanceof CommanderError) {
       return error.exitCode === 0 ? ExitStatus.Ok : ExitStatus.Usage;
     }
+    // Who reads what we print has seen enough: `spectrum logs app | head`.
+    if (error instanceof Deno.errors.BrokenPipe) return status;
     status = exitStatusOf(error);
     const message = error instanceof Error ? error.message : String(error);
     log().error(message);

@@ -1,4 +1,5 @@
 import type { Command } from "commander";
+import { print } from "./output.ts";
 import { addVmCommand, withVm } from "./vm_command.ts";
 
 /** `spectrum metrics NAME`: counters for Prometheus. */
@@ -8,6 +9,6 @@ export function addMetricsCommand(program: Command): void {
     description: "show a running VM's counters, in Prometheus' text format",
     examples: ["metrics app", "metrics app | grep exits"],
   }).action(async (name: string) => {
-    Deno.stdout.writeSync(new TextEncoder().encode(await withVm(name, (vm) => vm.metrics())));
+    await print(await withVm(name, (vm) => vm.metrics()));
   });
 }

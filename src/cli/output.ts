@@ -34,6 +34,16 @@ export function list(entries: readonly (readonly [string, string])[]): string {
   );
 }
 
+/**
+ * Prints all of a text, however long.
+ *
+ * @throws {Deno.errors.BrokenPipe} when nobody reads any more, which the console does not tell
+ */
+export async function print(text: string): Promise<void> {
+  const bytes = new TextEncoder().encode(text);
+  for (let at = 0; at < bytes.length;) at += await Deno.stdout.write(bytes.subarray(at));
+}
+
 /** Prints data for programs. */
 export function printJson(value: unknown): void {
   console.log(JSON.stringify(value, undefined, 2));

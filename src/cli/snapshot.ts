@@ -8,7 +8,7 @@ export function addSnapshotCommand(program: Command): void {
     description: "write the state of a paused VM into a directory",
     examples: ["pause app && spectrum snapshot app /var/tmp/app && spectrum stop --force app"],
   })
-    .argument("<dir>", "a directory that is empty or does not exist")
+    .argument("<dir>", "a directory that does not exist yet")
     .action(async (name: string, dir: string) => {
       await withVm(name, (vm) => vm.snapshot(dir));
     });

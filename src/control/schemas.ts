@@ -104,7 +104,7 @@ export const Stop = v.strictObject({
 export const Snapshot = v.strictObject({
   dir: described(
     v.pipe(text, v.startsWith("/", "an absolute path is expected")),
-    "absolute path of a directory, which must be empty or not exist",
+    "absolute path of a directory that does not exist yet",
   ),
 });
 
