@@ -54,6 +54,8 @@ const MTRRS = [
   ...Array.from({ length: 8 }, (_, i) => 0x268 + i),
 ];
 const LEGACY_XSAVE = 4096;
+/** MSRs in one request; KVM takes fewer than 256 (MAX_IO_MSRS). */
+const MSRS_AT_ONCE = 128;
 
 /** Bytes of XSAVE state of a VM's vCPUs. */
 export function xsaveSize(vm: Vm): number {
@@ -106,10 +108,11 @@ function entries(): [PartName, Part][] {
 function readMsrs(vcpu: Vcpu, indices: readonly number[]): Msr[] {
   const msrs: Msr[] = [];
   for (let at = 0; at < indices.length;) {
-    const read = vcpu.getMsrs(indices.slice(at));
+    const asked = indices.slice(at, at + MSRS_AT_ONCE);
+    const read = vcpu.getMsrs(asked);
     msrs.push(...read);
     // KVM stops at the first that it refuses.
-    at += read.length + 1;
+    at += read.length < asked.length ? read.length + 1 : read.length;
   }
   return msrs;
 }
@@ -117,8 +120,10 @@ function readMsrs(vcpu: Vcpu, indices: readonly number[]): Msr[] {
 function writeMsrs(vcpu: Vcpu, msrs: readonly Msr[]): Msr[] {
   const refused: Msr[] = [];
   for (let at = 0; at < msrs.length;) {
-    at += vcpu.setMsrs(msrs.slice(at));
-    if (at < msrs.length) refused.push(msrs[at++]);
+    const given = msrs.slice(at, at + MSRS_AT_ONCE);
+    const taken = vcpu.setMsrs(given);
+    at += taken;
+    if (taken < given.length) refused.push(msrs[at++]);
   }
   return refused;
 }

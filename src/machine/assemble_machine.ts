@@ -10,7 +10,7 @@ import {
   TSS_ADDRESS,
   writeAcpi,
 } from "../boot/mod.ts";
-import { SharedState, StateArena } from "../bus/mod.ts";
+import { BadState, SharedState, StateArena } from "../bus/mod.ts";
 import type { VmConfig } from "../config/mod.ts";
 import {
   Capability,
@@ -27,7 +27,7 @@ import {
   xsaveSize,
 } from "../kvm/mod.ts";
 import { MachineMemory } from "../memory/mod.ts";
-import { EventFd } from "../os/mod.ts";
+import { EventFd, OsError } from "../os/mod.ts";
 import { createPlatform } from "../pci/mod.ts";
 import { VcpuControl, VcpuThread } from "../vcpu/mod.ts";
 import type { BootPlan } from "./boot_plan.ts";
@@ -68,7 +68,7 @@ export interface MachineOptions {
  *
  * @throws {KernelError} when the kernel or initrd cannot be used
  * @throws {HostError} when the host cannot run such a machine
- * @throws {MachineError} @throws {BadState} @throws {OsError} when what was saved does not fit
+ * @throws {MachineError} when what was saved does not fit
  */
 export function assembleMachine(options: MachineOptions): Machine {
   const { host, config, source, devices, threads: spare } = options;
@@ -120,8 +120,14 @@ export function assembleMachine(options: MachineOptions): Machine {
       );
     }
     arena.state.bytes.set(bytes);
-    load(host, vm, vcpus, saved);
-    platform.platform.restored();
+    try {
+      load(host, vm, vcpus, saved);
+      platform.platform.restored();
+    } catch (error) {
+      // What KVM or a device refuses is in the snapshot.
+      if (!(error instanceof OsError || error instanceof BadState)) throw error;
+      throw new MachineError("usage", `The snapshot cannot be restored: ${error.message}.`);
+    }
     newGeneration(memory);
     // An edge: kernels that know the device look at the number then.
     vm.irqLine(GENERATION_GSI, 1);

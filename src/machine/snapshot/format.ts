@@ -34,6 +34,9 @@ const u64 = v.pipe(
   v.regex(/^0x[0-9a-f]{1,16}$/, "a 64-bit number is expected"),
   v.transform((digits) => BigInt(digits)),
 );
+/** Far more than any processor has; KVM refuses fewer. */
+const MOST_ENTRIES = 4096;
+
 /** Base64. */
 function bytes(length?: number) {
   return v.pipe(
@@ -61,9 +64,12 @@ export const State = v.strictObject({
     tscOffsets: v.optional(v.array(u64)),
   }),
   tscKhz: whole,
-  cpuid: v.array(v.array(v.object({
-    ...{ leaf: u32, subleaf: u32, flags: u32, eax: u32, ebx: u32, ecx: u32, edx: u32 },
-  }))),
+  cpuid: v.array(v.pipe(
+    v.array(v.object({
+      ...{ leaf: u32, subleaf: u32, flags: u32, eax: u32, ebx: u32, ecx: u32, edx: u32 },
+    })),
+    v.maxLength(MOST_ENTRIES),
+  )),
   vcpus: v.array(v.strictObject({
     parts: v.strictObject({
       runState: part("runState"),
@@ -75,7 +81,10 @@ export const State = v.strictObject({
       events: part("events"),
     }),
     xsave: bytes(),
-    msrs: v.array(v.strictObject({ index: u32, data: u64 })),
+    msrs: v.pipe(
+      v.array(v.strictObject({ index: u32, data: u64 })),
+      v.maxLength(MOST_ENTRIES),
+    ),
   })),
   chips: v.strictObject({ irqchips: v.tuple([chip(), chip(), chip()]), pit: bytes(PIT_SIZE) }),
   devices: v.strictObject({ layout: text, bytes: bytes() }),

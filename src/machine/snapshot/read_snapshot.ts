@@ -3,12 +3,15 @@ import * as v from "valibot";
 import type { VmConfig } from "../../config/mod.ts";
 import { MachineMemory } from "../../memory/mod.ts";
 import {
+  check,
+  Errno,
   type Fd,
   fileStat,
   fillPages,
   openFile,
   OsError,
   type Owned,
+  read,
   type Window,
 } from "../../os/mod.ts";
 import type { MachineState } from "../machine_state.ts";
@@ -104,7 +107,9 @@ export function readManifest(dir: string): Manifest {
   if (version !== VERSION) {
     throw new MachineError(
       "usage",
-      `The snapshot ${dir} has layout ${String(version)}; this program reads ${VERSION}. ` +
+      `The snapshot ${dir} has layout ${
+        typeof version === "number" ? version : "?"
+      }; this program reads ${VERSION}. ` +
         "Restore it with the program that wrote it.",
     );
   }
@@ -126,15 +131,23 @@ function parse<S extends v.GenericSchema>(
   const result = v.safeParse(schema, value, { abortEarly: true });
   if (result.success) return result.output;
   const [issue] = result.issues;
-  throw damaged(dir, `${v.getDotPath(issue) ?? "all"} of ${name}: ${issue.message}`);
+  throw damaged(
+    dir,
+    `${excerpt(v.getDotPath(issue) ?? "all")} of ${name}: ${excerpt(issue.message)}`,
+  );
 }
 
 function readText(dir: string, name: string): string {
   using file = openRegular(dir, name);
   const { size } = fileStat(file);
   if (size > MOST_TEXT) throw damaged(dir, `${name} has ${size} bytes`);
-  const bytes = Deno.readFileSync(join(dir, name));
-  return new TextDecoder().decode(bytes);
+  // From the descriptor, and no more than that: another file may have the name by now, and this one may grow.
+  const bytes = new Uint8Array(size);
+  let at = 0;
+  for (let count; at < size && (count = read(file, bytes.subarray(at))) !== 0;) {
+    at += count === -Errno.EINTR ? 0 : check(count, "read", join(dir, name));
+  }
+  return new TextDecoder().decode(bytes.subarray(0, at));
 }
 
 /** Neither a pipe, which could wait for ever, nor what a link leads to. */
@@ -153,6 +166,11 @@ function openRegular(dir: string, name: string): Owned<Fd> {
     }
     throw new MachineError("usage", `Cannot read the snapshot ${dir}: ${error.message}`);
   }
+}
+
+/** What stands in a file may be long, and may command a terminal. */
+function excerpt(text: string): string {
+  return text.slice(0, 120).replace(/\p{Cc}/gu, "?");
 }
 
 function damaged(dir: string, what: string): MachineError {

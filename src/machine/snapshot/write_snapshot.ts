@@ -24,7 +24,9 @@ export interface MachineAtRest {
  */
 export async function writeSnapshot(dir: string, machine: MachineAtRest): Promise<void> {
   const path = resolve(dir);
-  if (exists(path)) throw new MachineError("usage", `${dir} exists already. Name a new folder.`);
+  if (wouldReplace(path, dir)) {
+    throw new MachineError("usage", `${dir} exists already. Name a new folder.`);
+  }
   const partial = join(dirname(path), `.${basename(path)}.${crypto.randomUUID()}`);
   try {
     Deno.mkdirSync(partial, { mode: 0o700 });
@@ -32,9 +34,21 @@ export async function writeSnapshot(dir: string, machine: MachineAtRest): Promis
     Deno.renameSync(partial, path);
   } catch (error) {
     if (exists(partial)) Deno.removeSync(partial, { recursive: true });
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new MachineError("host", `Cannot write the snapshot ${dir}: ${reason}`);
+    throw unwritable(dir, error);
   }
+}
+
+function wouldReplace(path: string, dir: string): boolean {
+  try {
+    return exists(path);
+  } catch (error) {
+    throw unwritable(dir, error);
+  }
+}
+
+function unwritable(dir: string, error: unknown): MachineError {
+  const reason = error instanceof Error ? error.message : String(error);
+  return new MachineError("host", `Cannot write the snapshot ${dir}: ${reason}`);
 }
 
 async function writeFiles(dir: string, machine: MachineAtRest): Promise<void> {
