@@ -132,8 +132,9 @@ export class RuntimeDir implements Disposable {
 /** The lock's file, made where it is missing; undefined when the directory vanished meanwhile. */
 function openLock(base: string, path: string): Owned<Fd> | undefined {
   try {
-    Deno.mkdirSync(path, { recursive: true, mode: 0o700 });
+    Deno.mkdirSync(base, { recursive: true, mode: 0o700 });
     requirePrivate(base);
+    makeDirectory(path);
     const { mode } = requireOwn(path);
     if (((mode ?? 0) & 0o777) !== 0o700) Deno.chmodSync(path, 0o700);
   } catch (error) {
@@ -148,6 +149,15 @@ function openLock(base: string, path: string): Owned<Fd> | undefined {
     if (error instanceof OsError && error.code === "ENOENT") return undefined;
     const reason = error instanceof Error ? error.message : String(error);
     throw new MachineError("host", `Cannot use the runtime directory ${path}: ${reason}`);
+  }
+}
+
+/** Not recursively, which fails when others remove it at that moment. */
+function makeDirectory(path: string): void {
+  try {
+    Deno.mkdirSync(path, { mode: 0o700 });
+  } catch (error) {
+    if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
   }
 }
 

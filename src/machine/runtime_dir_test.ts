@@ -63,21 +63,27 @@ inFolder("a directory that somebody removed under a VM is no error at its end", 
   assert.equal(isRunning(next.path), true, "the first took the second's directory");
 });
 
-inFolder("a link in place of a directory is refused, and what it leads to stays", (base) => {
-  const precious = join(base, "precious");
-  Deno.mkdirSync(precious, { mode: 0o700 });
-  Deno.writeTextFileSync(join(precious, "letter"), "Dear");
-  Deno.symlinkSync(precious, join(base, "vm"));
-  assert.throws(() => RuntimeDir.claim("vm", base), /vm is not a directory of yours/);
-  assert.deepEqual([...Deno.readDirSync(precious)].map(({ name }) => name), ["letter"]);
-  Deno.symlinkSync(base, join(precious, "base"));
-  assert.throws(() => RuntimeDir.claim("new", join(precious, "base")), /base is not a directory/);
-});
+inFolder(
+  "a link or a file in place of a directory is refused, and what it leads to stays",
+  (base) => {
+    const precious = join(base, "precious");
+    Deno.mkdirSync(precious, { mode: 0o700 });
+    Deno.writeTextFileSync(join(precious, "letter"), "Dear");
+    Deno.symlinkSync(precious, join(base, "vm"));
+    assert.throws(() => RuntimeDir.claim("vm", base), /vm is not a directory of yours/);
+    assert.deepEqual([...Deno.readDirSync(precious)].map(({ name }) => name), ["letter"]);
+    Deno.writeTextFileSync(join(base, "file"), "");
+    assert.throws(() => RuntimeDir.claim("file", base), /file is not a directory of yours/);
+    Deno.symlinkSync(base, join(precious, "base"));
+    assert.throws(() => RuntimeDir.claim("new", join(precious, "base")), /base is not a directory/);
+  },
+);
 
 inFolder("a place where others may write is refused; a VM's own directory is closed", (base) => {
   Deno.chmodSync(base, 0o770);
   assert.throws(() => RuntimeDir.claim("vm", base), /Others may write to .*chmod 700/);
   Deno.chmodSync(base, 0o700);
+  Deno.mkdirSync(join(base, "vm"));
   Deno.chmodSync(join(base, "vm"), 0o755);
   using runtime = RuntimeDir.claim("vm", base);
   assert.equal((Deno.statSync(runtime.path).mode ?? 0) & 0o777, 0o700);
