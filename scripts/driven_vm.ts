@@ -4,16 +4,18 @@ import { root } from "./root.ts";
 import type { Stage, StageProcess } from "./stage.ts";
 
 const BUNDLE = `${root}build/lab/vm_driver.js`;
-/** Seconds for all that a VM does: an end to a guest that hangs. */
-const LIMIT = 300;
 const PLACE = "/tmp/vm_driver.js";
 
 /** VMs on a stage that are told what to do by `lab/vm_driver.ts`. */
 export class DrivenVms {
-  private constructor(private readonly stage: Stage) {}
+  private constructor(private readonly stage: Stage, private readonly limit: number) {}
 
-  /** Brings the driver there, with all that it imports. */
-  static async bring(stage: Stage): Promise<DrivenVms> {
+  /**
+   * Brings the driver there, with all that it imports.
+   *
+   * @param limit seconds for all that one VM does: an end to a guest that hangs
+   */
+  static async bring(stage: Stage, limit = 300): Promise<DrivenVms> {
     const { success, stderr } = await new Deno.Command(Deno.execPath(), {
       args: ["bundle", "-q", "--output", BUNDLE, `${root}scripts/lab/vm_driver.ts`],
       cwd: root,
@@ -23,7 +25,7 @@ export class DrivenVms {
     const where = JSON.stringify({ ...parts, device: [...device] });
     const script = `globalThis.spectrumPayload=${where};\n${await Deno.readTextFile(BUNDLE)}`;
     await stage.run({ command: ["sh", "-c", `cat >${PLACE}`], stdin: script });
-    return new DrivenVms(stage);
+    return new DrivenVms(stage, limit);
   }
 
   /** Starts a VM, or one that goes on from the snapshot in `restore`; returns when its guest runs. */
@@ -35,7 +37,7 @@ export class DrivenVms {
         JSON.stringify(input),
         ...(restore === undefined ? [] : [restore]),
       ],
-      timeout: LIMIT,
+      timeout: this.limit,
       onOutput: (bytes, stream) => vm.see(bytes, stream),
     });
     await vm.answer("started", 0);

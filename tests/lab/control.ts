@@ -8,7 +8,7 @@ const PAUSE_SECONDS = Number(Deno.env.get("SPECTRUM_PAUSE_SECONDS") ?? 45);
 
 /** Pause, resume, snapshot, restore, with a guest that works meanwhile. */
 export async function controlTests(t: Deno.TestContext, bench: Bench): Promise<void> {
-  const vms = await DrivenVms.bring(bench.stage);
+  const vms = await DrivenVms.bring(bench.stage, 300 + PAUSE_SECONDS);
   const { kernel, initrd, tools } = bench.debian;
   await bench.sh(
     "rm -rf /scratch/snapshot; truncate -s 256M /scratch/c.img && mke2fs -q -F -t ext4 /scratch/c.img",
