@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
-import { cacheDir, debianKernel } from "../../src/guest/mod.ts";
+import { cacheDir, fetchDebianKernel, showProgress } from "../../src/guest/mod.ts";
 import { BlkFeature, Feature, featureNames } from "../../src/virtio/mod.ts";
 import { DeviceProcess } from "./device_process.ts";
 import { canRunQemu, type QemuGuestResult, runQemuGuest } from "./qemu_guest.ts";
 
-const kernel = await debianKernel(cacheDir());
-const ignore = kernel === undefined || !await canRunQemu();
+const kernel = await fetchDebianKernel(cacheDir(), showProgress());
+const ignore = !await canRunQemu();
 const MIB = 2 ** 20;
 const DISK = 48 * MIB;
 /** The second disk, used with O_DIRECT. */
@@ -75,7 +75,6 @@ Deno.test({
   name: "QEMU as frontend: blk with two queues is read, written, reset and replaced; rng gives",
   ignore,
   async fn() {
-    if (kernel === undefined) return;
     const folder = await Deno.makeTempDir({ prefix: "spectrum-blk-", dir: "/var/tmp" });
     try {
       const image = `${folder}/disk.img`;
