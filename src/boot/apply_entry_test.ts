@@ -6,19 +6,10 @@ import { applyEntry } from "./apply_entry.ts";
 import { bootBytes } from "./boot_file.ts";
 import { fakeBzImage, fakeElf, MIB } from "./fake_machine.ts";
 import { loadKernel } from "./load_kernel.ts";
+import { kvmOpens } from "../kvm/testing.ts";
 
 const window = Window.reserve(2 ** 40);
-const present = canOpen("/dev/kvm");
-if (!present) console.log("skipped: no /dev/kvm that this user may open");
-
-function canOpen(path: string): boolean {
-  try {
-    Deno.openSync(path, { read: true, write: true }).close();
-    return true;
-  } catch {
-    return false;
-  }
-}
+if (!kvmOpens) console.log("skipped: no /dev/kvm that this user may open");
 
 /** Boots a "kernel" that writes words to port 0x500 until it halts; gives the words. */
 function report(file: Uint8Array): number[] {
@@ -49,7 +40,7 @@ function words(vcpu: Vcpu): number[] {
 
 Deno.test({
   name: "a bzImage starts in long mode with RSI at the zero page",
-  ignore: !present,
+  ignore: !kvmOpens,
   fn: () => {
     const code = new Uint8Array(0x1000);
     code.set([
@@ -67,7 +58,7 @@ Deno.test({
 
 Deno.test({
   name: "a PVH kernel starts in protected mode with EBX at the start info",
-  ignore: !present,
+  ignore: !kvmOpens,
   fn: () => {
     const file = fakeElf({ entry: 2 * MIB });
     file.set([

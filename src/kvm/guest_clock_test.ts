@@ -2,19 +2,11 @@ import assert from "node:assert/strict";
 import { Window } from "../os/mod.ts";
 import { GuestClock, tscKhz } from "./guest_clock.ts";
 import { Kvm } from "./kvm.ts";
-
-function canOpen(path: string): boolean {
-  try {
-    Deno.openSync(path, { read: true, write: true }).close();
-    return true;
-  } catch {
-    return false;
-  }
-}
+import { kvmOpens } from "./testing.ts";
 
 Deno.test({
   name: "clocks that are set show what they showed, of all vCPUs alike, and go on from there",
-  ignore: !canOpen("/dev/kvm"),
+  ignore: !kvmOpens,
   fn: async () => {
     const window = Window.reserve(2 ** 30);
     using kvm = Kvm.open();

@@ -21,25 +21,16 @@ import { MpState } from "./structures.ts";
 import type { Vcpu } from "./vcpu.ts";
 import type { Report, Start } from "./vcpu_thread_fixture.ts";
 import type { Vm } from "./vm.ts";
+import { kvmOpens } from "./testing.ts";
 
 const window = Window.reserve(2 ** 40);
-const present = canOpen("/dev/kvm");
-if (!present) console.log("skipped: no /dev/kvm that this user may open");
-
-function canOpen(path: string): boolean {
-  try {
-    Deno.openSync(path, { read: true, write: true }).close();
-    return true;
-  } catch {
-    return false;
-  }
-}
+if (!kvmOpens) console.log("skipped: no /dev/kvm that this user may open");
 
 /** A test that needs KVM; descriptors that it leaves open fail it. */
 function kvmTest(name: string, body: (kvm: Kvm) => void | Promise<void>): void {
   Deno.test({
     name,
-    ignore: !present,
+    ignore: !kvmOpens,
     fn: async () => {
       trackDescriptors();
       {

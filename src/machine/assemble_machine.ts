@@ -81,6 +81,7 @@ export function assembleMachine(options: MachineOptions): Machine {
   );
   kvm.requireVcpus(config.cpus);
   const supported = kvm.supportedCpuid();
+  const msrIndices = kvm.msrIndices();
   const windows = pciWindows(memory.guest, physicalBits(supported));
   const entry = "boot" in source ? boot(options, memory, source.boot, windows) : undefined;
 
@@ -99,7 +100,7 @@ export function assembleMachine(options: MachineOptions): Machine {
   }, { arena, vm, events: NO_EVENTS }));
   const stateUsed = arena.used;
   if (saved === undefined) {
-    reset(host, vcpus, cpuid, entry);
+    reset(vcpus, cpuid, msrIndices, entry);
   } else {
     checkProcessor(
       { cpuid: saved.cpuid[0], tscKhz: saved.tscKhz },
@@ -150,6 +151,7 @@ export function assembleMachine(options: MachineOptions): Machine {
     vm,
     vcpus,
     cpuid,
+    msrIndices,
     memory,
     state,
     stateUsed,
@@ -204,12 +206,11 @@ function cpuidOf(
 }
 
 function reset(
-  { kvm }: Host,
   vcpus: readonly Vcpu[],
   cpuid: readonly (readonly CpuidEntry[])[],
+  msrIndices: readonly number[],
   entry: Entry | undefined,
 ): void {
-  const msrIndices = kvm.msrIndices();
   for (const [i, vcpu] of vcpus.entries()) {
     resetVcpu(vcpu, { cpuid: cpuid[i], msrIndices });
     if (i === 0 && entry !== undefined) applyEntry(vcpu, entry);

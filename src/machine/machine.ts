@@ -27,6 +27,8 @@ export interface MachineParts {
   readonly vm: Vm;
   readonly vcpus: readonly Vcpu[];
   readonly cpuid: readonly (readonly CpuidEntry[])[];
+  /** The MSRs that KVM keeps for a guest. */
+  readonly msrIndices: readonly number[];
   readonly memory: MachineMemory;
   readonly state: SharedState;
   /** Bytes of the state that devices have. */
@@ -112,13 +114,9 @@ export class Machine implements Disposable {
     }
   }
 
-  /**
-   * All of the machine but its memory. It must be paused, and its backends at rest.
-   *
-   * @param msrIndices the MSRs that KVM keeps for a guest
-   */
-  save(msrIndices: readonly number[]): MachineState {
-    const { vm, vcpus, cpuid, state, stateUsed, platform } = this.#parts;
+  /** All of the machine but its memory. It must be paused, and its backends at rest. */
+  save(): MachineState {
+    const { vm, vcpus, cpuid, msrIndices, state, stateUsed, platform } = this.#parts;
     if (this.#stoppedAt === undefined) throw new Error("A machine that runs cannot be saved");
     const xsave = xsaveSize(vm);
     return {

@@ -1,15 +1,12 @@
-import type { VmConfig } from "../config/mod.ts";
-import { assembleMachine, type MachineSource } from "./assemble_machine.ts";
+import { assembleMachine, type MachineOptions } from "./assemble_machine.ts";
 import type { ConsoleSocket } from "./console_socket.ts";
 import type { MachineEnd } from "./describe_outcome.ts";
 import {
   connectDevice,
   type ConnectedDevice,
-  type DeviceParts,
   DeviceSupervisor,
   type DeviceSurroundings,
 } from "./device_supervisor.ts";
-import type { Host } from "./host.ts";
 import type { Log } from "./log.ts";
 import type { Machine } from "./machine.ts";
 import { PanicWatch } from "./panic_watch.ts";
@@ -18,13 +15,7 @@ import { SocketConsole } from "./socket_console.ts";
 import type { DeviceInfo } from "./vm_control.ts";
 
 /** What a machine is built from, time and again. */
-export interface CycleParts {
-  readonly host: Host;
-  readonly config: VmConfig;
-  readonly source: MachineSource;
-  readonly devices: readonly DeviceParts[];
-  /** Threads for the vCPUs; they end with the machine. */
-  readonly threads: readonly Worker[];
+export interface CycleParts extends MachineOptions {
   /** The byte stream of a virtio console, if the VM has one. */
   readonly consoleSocket?: ConsoleSocket;
   /** Where the console's output goes. */

@@ -66,7 +66,6 @@ export class RunningVm implements VmControl, AsyncDisposable {
   /** The user wants a reset. */
   #resetting = false;
   #grace: ReturnType<typeof setTimeout> | undefined;
-  #msrIndices: readonly number[] = [];
   /** Resolves when the snapshot that is being written is, or has failed. */
   #saving: Promise<unknown> = Promise.resolve();
   /** Pausing and the like: one thing at a time. */
@@ -127,7 +126,6 @@ export class RunningVm implements VmControl, AsyncDisposable {
     using devices = openDevices(config, host, consoleSocket?.guest);
     this.#devices = devices.parts;
     this.runtime.record({ images: devices.images, startedAt: this.#startedAt.toISOString() });
-    this.#msrIndices = host.kvm.msrIndices();
     for (let first = true;; first = false) {
       const end = await this.#runOnce({
         host,
@@ -360,7 +358,7 @@ export class RunningVm implements VmControl, AsyncDisposable {
         config: this.config,
         plan: this.#plan,
         memory: machine.memory,
-        state: machine.save(this.#msrIndices),
+        state: machine.save(),
       });
     } finally {
       await cycle.goOn();
