@@ -14,6 +14,22 @@ export interface DeviceSource {
 }
 
 /**
+ * Shows memory of the device to the driver, in a shared memory region of the device (virtio 1.2 §2.10). Both calls
+ * return when it is done; false says that the other side refused.
+ */
+export interface SharedMemoryMapper {
+  /** Maps `length` bytes of a descriptor, which stays the caller's, where nothing is mapped yet. All in pages. */
+  map(
+    region: number,
+    offset: number,
+    fd: Fd,
+    what: { readonly fdOffset: number; readonly length: number; readonly writable: boolean },
+  ): boolean;
+  /** Takes a whole mapping away. */
+  unmap(region: number, offset: number, length: number): boolean;
+}
+
+/**
  * A device as its author writes it. The transport owns negotiation, memory and queues; the device
  * takes chains from queues and completes them. All calls come from one thread, one at a time.
  *
@@ -45,6 +61,11 @@ export interface VirtioDevice {
   readonly config: Uint8Array;
   /** What else to wait for. */
   readonly sources?: readonly DeviceSource[];
+  /** Sizes of its shared memory regions in bytes, by their ids. */
+  readonly sharedMemory?: readonly number[];
+
+  /** For a device with shared memory: how to fill it, undefined when the frontend has no such thing. Comes before {@linkcode start}. */
+  attach?(mapper: SharedMemoryMapper | undefined): void;
 
   /** The driver accepted these features. Comes before the first chain, and again after a reset. */
   start?(features: bigint): void;
@@ -62,6 +83,6 @@ export interface VirtioDevice {
   /** Completes or puts back everything it has taken, waiting for it: memory or a queue is about to go. */
   settle?(): void;
 
-  /** The driver reset the device. */
+  /** The driver reset the device, or the connection to it is over: nothing is mapped in its shared memory any more. */
   reset?(): void;
 }

@@ -13,7 +13,7 @@ export {
 } from "./blk.ts";
 export { ConsoleConfig, ConsoleFeature } from "./console.ts";
 export { DescriptorChain } from "./descriptor_chain.ts";
-export type { DeviceSource, VirtioDevice } from "./device.ts";
+export type { DeviceSource, SharedMemoryMapper, VirtioDevice } from "./device.ts";
 export { DeviceId } from "./device_id.ts";
 export { Feature, featureNames } from "./feature.ts";
 export { MAX_QUEUE_SIZE, ringBytes, type RingPlacement } from "./ring_layout.ts";
