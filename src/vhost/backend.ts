@@ -1,32 +1,29 @@
+import { Events, type Fd, memfd, type Owned, type Poller, type Window } from "../os/mod.ts";
 import {
-  Events,
-  type Fd,
-  memfd,
-  type Owned,
-  type Poller,
-  sendMessage,
-  type Window,
-} from "../os/mod.ts";
-import { Feature, MAX_QUEUE_SIZE, type VirtioDevice } from "../virtio/mod.ts";
+  Feature,
+  MAX_QUEUE_SIZE,
+  type SharedMemoryMapper,
+  type VirtioDevice,
+} from "../virtio/mod.ts";
 import { type BackendAnswer, BackendConnection, broke } from "./backend_connection.ts";
 import type { AnnouncedRegion } from "./backend_memory.ts";
 import { BackendQueues, MAX_MEMORY_SLOTS } from "./backend_queues.ts";
 import { BackendRefusal } from "./backend_refusal.ts";
+import { BackendRequests } from "./backend_requests.ts";
 import { inflightBytes, InflightMemory } from "./inflight_memory.ts";
-import { messageBytes } from "./message_bytes.ts";
 import type { IncomingMessage } from "./message_reader.ts";
 import {
   ConfigHeader,
   Inflight,
   MemoryTable,
   memoryTableSize,
+  SharedMemoryConfig,
   SingleMemoryRegion,
   U64,
   VringAddr,
   VringState,
 } from "./payloads.ts";
 import {
-  BackendMessage,
   FrontendMessage,
   MAX_CONFIG_SIZE,
   ProtocolFeature,
@@ -56,6 +53,9 @@ const PROTOCOL_FEATURES = ProtocolFeature.Mq | ProtocolFeature.ReplyAck |
   ProtocolFeature.ResetDevice | ProtocolFeature.InflightShmfd | ProtocolFeature.ConfigureMemSlots;
 /** For devices that have a config space; some frontends wonder when others offer it. */
 const CONFIG_FEATURES = ProtocolFeature.Config | ProtocolFeature.BackendReq;
+/** For devices that have shared memory. */
+const SHARED_MEMORY_FEATURES = ProtocolFeature.Shmem | ProtocolFeature.BackendReq |
+  ProtocolFeature.BackendSendFd;
 
 /**
  * One vhost-user connection, seen from the device: what its frontend says becomes memory and running
@@ -71,7 +71,7 @@ export class Backend implements Disposable {
   readonly #protocolFeatures: bigint;
   readonly #handlers: ReadonlyMap<number, (message: IncomingMessage) => BackendAnswer | void>;
   #protocol = 0n;
-  #requests: Owned<Fd> | undefined;
+  #requests: BackendRequests | undefined;
 
   /** @param fd a connected socket; moves in here */
   constructor(fd: Owned<Fd>, device: VirtioDevice, host: BackendHost) {
@@ -79,9 +79,9 @@ export class Backend implements Disposable {
     this.#host = host;
     this.#queues = new BackendQueues(device, host);
     this.#features = device.features | RING_FEATURES | TransportFeature.ProtocolFeatures;
-    this.#protocolFeatures = device.config.length > 0
-      ? PROTOCOL_FEATURES | CONFIG_FEATURES
-      : PROTOCOL_FEATURES;
+    this.#protocolFeatures = PROTOCOL_FEATURES |
+      (device.config.length > 0 ? CONFIG_FEATURES : 0n) |
+      (device.sharedMemory === undefined ? 0n : SHARED_MEMORY_FEATURES);
     this.#handlers = this.#table();
     this.#connection = new BackendConnection(fd, {
       replyAck: () => (this.#protocol & ProtocolFeature.ReplyAck) !== 0n,
@@ -126,8 +126,7 @@ export class Backend implements Disposable {
 
   /** Tells the frontend, if it wants to hear it, that the config space is another now. */
   announceConfigChange(): void {
-    if (this.#requests === undefined) return;
-    sendMessage(this.#requests, messageBytes(BackendMessage.ConfigChange, 0));
+    this.#requests?.announceConfigChange();
   }
 
   #table() {
@@ -157,6 +156,7 @@ export class Backend implements Disposable {
       [FrontendMessage.GetInflightFd, (message) => this.#getInflight(message)],
       [FrontendMessage.SetInflightFd, (message) => this.#setInflight(message)],
       [FrontendMessage.ResetDevice, () => this.#queues.reset()],
+      [FrontendMessage.GetShmemConfig, () => this.#sharedMemory()],
     ];
     return new Map(handlers);
   }
@@ -168,6 +168,7 @@ export class Backend implements Disposable {
     }
     this.#queues.changed(() => {
       this.#queues.accepted = value;
+      this.#device.attach?.(this.#mapper);
       this.#device.start?.(value & ~TransportFeature.ProtocolFeatures);
       if ((value & TransportFeature.ProtocolFeatures) !== 0n) return;
       for (const vring of this.#queues.vrings) vring.enabled = true;
@@ -287,7 +288,18 @@ export class Backend implements Disposable {
   #setRequests({ request, fds }: IncomingMessage): void {
     if (fds.length !== 1) throw broke(request, "descriptors", "no descriptor came");
     this.#requests?.[Symbol.dispose]();
-    this.#requests = fds[0].move();
+    this.#requests = new BackendRequests(fds[0], this.#host.log);
+  }
+
+  #sharedMemory(): BackendAnswer {
+    const sizes = this.#device.sharedMemory ?? [];
+    return { payload: SharedMemoryConfig.encode({ count: sizes.length, sizes: [...sizes] }) };
+  }
+
+  /** Without acknowledgements nobody could tell when a mapping is there. */
+  get #mapper(): SharedMemoryMapper | undefined {
+    const needed = ProtocolFeature.Shmem | ProtocolFeature.ReplyAck;
+    return (this.#protocol & needed) === needed ? this.#requests : undefined;
   }
 
   #getConfig({ payload }: IncomingMessage): BackendAnswer {

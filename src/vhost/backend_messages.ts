@@ -59,6 +59,7 @@ export const messageShapes: ReadonlyMap<number, MessageShape> = new Map([
   [FrontendMessage.SetInflightFd, exactly(Inflight.size, 1)],
   [FrontendMessage.ResetDevice, exactly(0)],
   [FrontendMessage.GetMaxMemSlots, answered(0)],
+  [FrontendMessage.GetShmemConfig, answered(0)],
   [FrontendMessage.AddMemReg, exactly(SingleMemoryRegion.size, 1)],
   // Some frontends send the descriptor once more.
   [FrontendMessage.RemMemReg, exactly(SingleMemoryRegion.size, 1)],

@@ -5,6 +5,7 @@ import { FrontendRequests } from "./frontend_requests.ts";
 import type {
   FrontendOptions,
   Negotiated,
+  SharedMemoryHost,
   SharedQueue,
   SharedRegion,
   StartOptions,
@@ -15,6 +16,7 @@ import {
   Inflight,
   MemoryTable,
   memoryTableSize,
+  SharedMemoryConfig,
   U64,
   VringAddr,
   VringState,
@@ -33,6 +35,8 @@ import {
 const WANTED = ProtocolFeature.Mq | ProtocolFeature.ReplyAck | ProtocolFeature.InflightShmfd |
   ProtocolFeature.ResetDevice;
 const WANTED_WITH_CONFIG = ProtocolFeature.Config | ProtocolFeature.BackendReq;
+const WANTED_WITH_MEMORY = ProtocolFeature.Shmem | ProtocolFeature.BackendReq |
+  ProtocolFeature.BackendSendFd;
 const TRANSPORT = TransportFeature.LogAll | TransportFeature.ProtocolFeatures;
 const DEFAULT_TIMEOUT_MS = 5000;
 const NOTHING = new Uint8Array(0);
@@ -49,11 +53,14 @@ export class Frontend implements Disposable {
   onConfigChange: ((config: Uint8Array) => void) | undefined;
   /** Called once with the reason when the connection is lost or broken; not when it is disposed. */
   onDisconnect: ((error: Error) => void) | undefined;
+  /** Who serves the backend's wishes for shared memory; they are refused while it is undefined. */
+  sharedMemory: SharedMemoryHost | undefined;
 
   readonly #connection: FrontendConnection;
   readonly #reactor: Reactor;
   readonly #name: string;
   readonly #configSize: number;
+  readonly #hasSharedMemory: boolean;
   readonly #leastQueues: number;
   readonly #replyTimeoutMs: number;
   #requests: FrontendRequests | undefined;
@@ -70,6 +77,7 @@ export class Frontend implements Disposable {
     if (configSize > MAX_CONFIG_SIZE) throw new RangeError(`A config space of ${configSize} bytes`);
     this.#name = name;
     this.#configSize = configSize;
+    this.#hasSharedMemory = options.hasSharedMemory ?? false;
     this.#leastQueues = queueCount;
     this.#replyTimeoutMs = replyTimeoutMs;
     this.#reactor = reactor;
@@ -96,13 +104,14 @@ export class Frontend implements Disposable {
     const offers = (feature: bigint) => (protocolFeatures & feature) !== 0n;
     const queueCount = offers(ProtocolFeature.Mq) ? await this.#askQueueCount() : this.#leastQueues;
     if (offers(ProtocolFeature.BackendReq)) {
-      await this.#openRequests(offers(ProtocolFeature.ReplyAck));
+      await this.#openRequests(offers);
     }
     const features = offered & ~TRANSPORT;
-    this.#offer = { features, protocolFeatures, queueCount, config: NOTHING };
+    this.#offer = { features, protocolFeatures, queueCount, config: NOTHING, sharedMemory: [] };
     const config = await this.readConfig();
+    const sharedMemory = await this.#askSharedMemory();
     this.#connection.replyTimeoutMs = this.#replyTimeoutMs;
-    return this.#offer = { ...this.#offer, config };
+    return this.#offer = { ...this.#offer, config, sharedMemory };
   }
 
   /** Hands memory and queues to the backend and lets it work. */
@@ -207,6 +216,8 @@ export class Frontend implements Disposable {
     const offered = await this.#askU64(FrontendMessage.GetProtocolFeatures);
     let value = offered & (this.#configSize > 0 ? WANTED | WANTED_WITH_CONFIG : WANTED);
     if ((value & ProtocolFeature.Config) === 0n) value &= ~ProtocolFeature.BackendReq;
+    const shares = (offered & WANTED_WITH_MEMORY) === WANTED_WITH_MEMORY;
+    if (this.#hasSharedMemory && shares) value |= WANTED_WITH_MEMORY;
     await this.#connection.tell(FrontendMessage.SetProtocolFeatures, U64.encode({ value }));
     return value;
   }
@@ -219,11 +230,26 @@ export class Frontend implements Disposable {
     return Math.min(Number(count), MAX_QUEUES);
   }
 
-  async #openRequests(replyAck: boolean): Promise<void> {
+  async #askSharedMemory(): Promise<number[]> {
+    if (!this.#has(ProtocolFeature.Shmem)) return [];
+    const request = FrontendMessage.GetShmemConfig;
+    const shape = { sizes: [SharedMemoryConfig.size] };
+    const { payload } = await this.#connection.ask(request, NOTHING, shape);
+    const { count, sizes } = SharedMemoryConfig.decode(payload);
+    if (count > sizes.length) {
+      throw this.#breach(request, `it claims to have ${count} regions of shared memory`);
+    }
+    // Regions may be sparse: the count is of those that there are.
+    return sizes.slice(0, 1 + sizes.findLastIndex((size) => size > 0));
+  }
+
+  async #openRequests(offers: (feature: bigint) => boolean): Promise<void> {
+    const replyAck = offers(ProtocolFeature.ReplyAck);
     const requests = this.#requests = new FrontendRequests(this.#reactor, {
       name: this.#name,
       replyAck,
-      onConfigChange: () => void this.#configChanged(),
+      onConfigChange: offers(ProtocolFeature.Config) ? () => void this.#configChanged() : undefined,
+      sharedMemory: offers(ProtocolFeature.Shmem) ? () => this.sharedMemory : undefined,
       onBroken: (error) => this.#connection.break(error),
     });
     const message = FrontendMessage.SetBackendReqFd;

@@ -36,6 +36,26 @@ export interface SharedQueue {
   readonly err?: Fd;
 }
 
+/** Memory that a backend wants to show to its driver; in bytes. */
+export interface SharedMemoryRequest {
+  /** Id of the region. */
+  readonly region: number;
+  /** In the region. */
+  readonly offset: number;
+  /** In the memory of the descriptor. */
+  readonly fdOffset: number;
+  readonly length: number;
+  readonly writable: boolean;
+}
+
+/** Who puts a backend's memory before the driver. Nothing in a request was checked. */
+export interface SharedMemoryHost {
+  /** Whether it is mapped now. The descriptor stays the caller's. */
+  map(request: SharedMemoryRequest, fd: Fd): boolean;
+  /** Whether there was just such a mapping, and is none any more. */
+  unmap(region: number, offset: number, length: number): boolean;
+}
+
 /** What {@linkcode Frontend.start} hands to the backend. */
 export interface StartOptions {
   /** What the driver accepted; without {@link TransportFeature}. */
@@ -57,6 +77,8 @@ export interface Negotiated {
   readonly queueCount: number;
   /** The device's config space; empty when the backend has none. */
   readonly config: Uint8Array;
+  /** Sizes in bytes of the device's shared memory regions, by id; 0 where there is none. */
+  readonly sharedMemory: readonly number[];
 }
 
 export interface FrontendOptions {
@@ -70,6 +92,8 @@ export interface FrontendOptions {
   readonly configSize?: number;
   /** Queues that this kind of device has at least when the backend does not tell; 1 when left out. */
   readonly queueCount?: number;
+  /** This kind of device has shared memory regions; see {@linkcode Frontend.sharedMemory}. */
+  readonly hasSharedMemory?: boolean;
   /** See {@linkcode Frontend.onConfigChange}. */
   readonly onConfigChange?: (config: Uint8Array) => void;
   /** See {@linkcode Frontend.onDisconnect}. */

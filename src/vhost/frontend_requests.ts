@@ -9,9 +9,17 @@ import {
 } from "../os/mod.ts";
 import { messageBytes } from "./message_bytes.ts";
 import { type IncomingHeader, type IncomingMessage, MessageReader } from "./message_reader.ts";
-import { U64 } from "./payloads.ts";
-import { BackendMessage, HeaderFlags } from "./protocol.ts";
+import type { SharedMemoryHost } from "./frontend_options.ts";
+import { SharedMemoryMapping, U64 } from "./payloads.ts";
+import { BackendMessage, HeaderFlags, SharedMemoryFlags } from "./protocol.ts";
 import { ProtocolError, type Violation } from "./protocol_error.ts";
+
+/** What a request must look like. */
+interface Shape {
+  /** Bytes of payload. */
+  readonly size: number;
+  readonly fds: number;
+}
 
 /** So many messages are taken before others have their turn: a backend may send without end. */
 const MESSAGES_PER_TURN = 16;
@@ -21,16 +29,17 @@ export interface FrontendRequestsOptions {
   readonly name: string;
   /** REPLY_ACK is negotiated: the backend may want to know how it went. */
   readonly replyAck: boolean;
-  /** The backend's config space has changed. */
-  readonly onConfigChange: () => void;
+  /** The backend's config space has changed; undefined when it has none. */
+  readonly onConfigChange: (() => void) | undefined;
+  /** Who maps its memory now; undefined when that was not negotiated. */
+  readonly sharedMemory: (() => SharedMemoryHost | undefined) | undefined;
   /** The backend broke the protocol here. Called once. */
   readonly onBroken: (error: Error) => void;
 }
 
 /**
- * The way on which a backend asks its frontend for something ("Back-end communication"). Of what
- * there is to ask, only a changed config space is negotiated; everything else breaks the protocol.
- * No request is answered late: a backend that waits for us can still be asked by us.
+ * The way on which a backend asks its frontend for something ("Back-end communication"). What was not
+ * negotiated breaks the protocol. No request is answered late: a backend that waits for us can still be asked by us.
  */
 export class FrontendRequests implements Disposable {
   readonly #own: Owned<Fd>;
@@ -38,9 +47,19 @@ export class FrontendRequests implements Disposable {
   readonly #unwatch: () => void;
   /** The backend's end, to be handed over with SetBackendReqFd and then disposed. */
   readonly peer: Owned<Fd>;
+  readonly #shapes = new Map<number, Shape>();
   #closed = false;
 
   constructor(reactor: Reactor, private readonly options: FrontendRequestsOptions) {
+    const { onConfigChange, sharedMemory } = options;
+    if (onConfigChange !== undefined) {
+      this.#shapes.set(BackendMessage.ConfigChange, { size: 0, fds: 0 });
+    }
+    if (sharedMemory !== undefined) {
+      const { size } = SharedMemoryMapping;
+      this.#shapes.set(BackendMessage.ShmemMap, { size, fds: 1 });
+      this.#shapes.set(BackendMessage.ShmemUnmap, { size, fds: 0 });
+    }
     [this.#own, this.peer] = socketPair();
     setNonBlocking(this.#own, true);
     this.#reader = new MessageReader(
@@ -70,28 +89,50 @@ export class FrontendRequests implements Disposable {
     if ((flags & HeaderFlags.Reply) !== 0) {
       throw this.#broke(request, "reply-flag", "a reply came where only requests are due");
     }
-    if (request !== BackendMessage.ConfigChange) {
+    const shape = this.#shapes.get(request);
+    if (shape === undefined) {
       throw this.#broke(request, "unexpected", "this request was not negotiated");
     }
-    if (size !== 0) {
-      throw this.#broke(request, "wrong-size", `the request has ${size} bytes and not 0`);
+    if (size !== shape.size) {
+      const detail = `the request has ${size} bytes and not ${shape.size}`;
+      throw this.#broke(request, "wrong-size", detail);
     }
   }
 
-  #serve({ request, flags, fds }: IncomingMessage): void {
-    if (fds.length > 0) {
-      for (const fd of fds) fd[Symbol.dispose]();
-      throw this.#broke(request, "descriptors", `${fds.length} came with the request and not 0`);
+  #serve(message: IncomingMessage): void {
+    const { request, flags, fds } = message;
+    using owned = new DisposableStack();
+    for (const fd of fds) owned.use(fd);
+    const expected = this.#shapes.get(request)?.fds ?? 0;
+    if (fds.length !== expected) {
+      const detail = `${fds.length} came with the request and not ${expected}`;
+      throw this.#broke(request, "descriptors", detail);
     }
+    const done = this.#do(message);
     if (this.options.replyAck && (flags & HeaderFlags.NeedReply) !== 0) {
-      const reply = messageBytes(request, HeaderFlags.Reply, U64.encode({ value: 0n }));
+      const value = done ? 0n : 1n;
+      const reply = messageBytes(request, HeaderFlags.Reply, U64.encode({ value }));
       const sent = sendMessage(this.#own, reply);
       // Gone: the end of this way is read next.
       if (sent >= 0 && sent < reply.length || sent === -Errno.EAGAIN) {
         throw this.#broke(request, "unexpected", "it asks on and on without taking the answers");
       }
     }
-    this.options.onConfigChange();
+  }
+
+  /** Whether it succeeded. */
+  #do({ request, payload, fds }: IncomingMessage): boolean {
+    if (request === BackendMessage.ConfigChange) {
+      this.options.onConfigChange?.();
+      return true;
+    }
+    const host = this.options.sharedMemory?.();
+    if (host === undefined) return false;
+    const { region, offset, fdOffset, length, flags } = SharedMemoryMapping.decode(payload);
+    if (request === BackendMessage.ShmemUnmap) return host.unmap(region, offset, length);
+    const writable = flags === SharedMemoryFlags.Writable;
+    if (!writable && flags !== SharedMemoryFlags.ReadOnly) return false;
+    return host.map({ region, offset, fdOffset, length, writable }, fds[0]);
   }
 
   #broke(request: number | undefined, violation: Violation, detail: string): ProtocolError {

@@ -179,6 +179,7 @@ Deno.test("a backend with nothing: no protocol features, one queue, no config", 
       protocolFeatures: 0n,
       queueCount: 1,
       config: new Uint8Array(0),
+      sharedMemory: [],
     });
     const own: Disposable[] = [];
     const options = startOptions(own);

@@ -25,6 +25,8 @@ export {
   MemoryRegion,
   MemoryTable,
   memoryTableSize,
+  SharedMemoryConfig,
+  SharedMemoryMapping,
   SingleMemoryRegion,
   U64,
   VringAddr,
@@ -37,6 +39,8 @@ export { Frontend } from "./frontend.ts";
 export type {
   FrontendOptions,
   Negotiated,
+  SharedMemoryHost,
+  SharedMemoryRequest,
   SharedQueue,
   SharedRegion,
   StartOptions,

@@ -70,6 +70,29 @@ export const Inflight = struct({
   padding: bytes(4),
 });
 
+/** "Shared memory regions": the most that a device can have. */
+export const MAX_SHARED_MEMORY_REGIONS = 256;
+
+/** The reply to GetShmemConfig: sizes in bytes by region, 0 where there is none. */
+export const SharedMemoryConfig = struct({
+  count: u32,
+  padding: u32,
+  sizes: array(u64, MAX_SHARED_MEMORY_REGIONS),
+});
+
+/** The backend's ShmemMap and ShmemUnmap ("VirtIO Shared Memory Regions"). Offsets and length in bytes. */
+export const SharedMemoryMapping = struct({
+  region: u8,
+  padding: bytes(7),
+  /** Where in the memory of the descriptor that comes along it begins. */
+  fdOffset: u64,
+  /** Where in the region it goes. */
+  offset: u64,
+  length: u64,
+  /** {@link SharedMemoryFlags} */
+  flags: u64,
+});
+
 /** "Vring area description": the backend's VringHostNotifier. */
 export const VringArea = struct({ indexAndFlags: u64big, size: u64, offset: u64 });
 

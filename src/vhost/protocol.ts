@@ -131,6 +131,9 @@ export const ConfigFlags = {
   Migration: 1,
 } as const;
 
+/** The flags of ShmemMap. */
+export const SharedMemoryFlags = { ReadOnly: 0, Writable: 1 } as const;
+
 /** The u64 of SetVringKick, SetVringCall and SetVringErr. */
 export const VringFd = {
   IndexMask: 0xff,

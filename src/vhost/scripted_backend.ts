@@ -28,6 +28,8 @@ export interface ScriptedOptions {
   readonly protocolFeatures?: bigint;
   readonly queueCount?: number;
   readonly config?: Uint8Array;
+  /** Sizes of its regions of shared memory. */
+  readonly sharedMemory?: readonly bigint[];
   /** Where each queue stands. */
   readonly base?: number;
   readonly makeInflight?: () => Owned<Fd>;
@@ -121,6 +123,11 @@ export class ScriptedBackend implements Disposable {
         if (makeInflight === undefined) throw new Error("It has no in-flight region");
         const fields = [u64(4096n), u64(0n), heard.payload.slice(16, 20), new Uint8Array(4)];
         return [{ ...reply(31, ...fields), fds: [makeInflight()] }];
+      }
+      case 44: {
+        const { sharedMemory: sizes = [] } = this.options;
+        const all = Array.from({ length: 256 }, (_, i) => u64(sizes[i] ?? 0n));
+        return [reply(44, u32(sizes.length), u32(0), ...all)];
       }
       default:
         return (heard.flags & 8) !== 0 ? [reply(heard.request, u64(0n))] : [];
