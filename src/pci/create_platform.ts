@@ -4,10 +4,11 @@ import { EventFd } from "../os/mod.ts";
 import { type AcpiPm, createLegacy, SerialPort } from "../platform/mod.ts";
 import { BarAllocator } from "./bar_allocator.ts";
 import { ConfigPorts } from "./config_ports.ts";
-import { createVirtioPci, vectorsOf, type VirtioPlan } from "./create_virtio_pci.ts";
+import { createVirtioPci, slotsOf, vectorsOf, type VirtioPlan } from "./create_virtio_pci.ts";
 import { GsiRoutes } from "./gsi_routes.ts";
 import { createHostBridge } from "./host_bridge.ts";
 import { buildPlatform, type Platform, type PlatformDescription } from "./platform.ts";
+import type { MemorySlots } from "./shared_memory.ts";
 import { createVirtioEvents, shareVirtioEvents } from "./virtio_events.ts";
 import { VirtioPciControl } from "./virtio_pci_control.ts";
 import type { RamRange } from "./virtio_queues.ts";
@@ -45,7 +46,7 @@ export function createPlatform(
   plan: PlatformPlan,
   context: {
     readonly arena: StateArena;
-    readonly vm: InterruptController;
+    readonly vm: InterruptController & MemorySlots;
     readonly events: MachineEvents;
   },
 ): PlatformControl {
@@ -59,11 +60,18 @@ export function createPlatform(
 
   const vectors = plan.virtio.reduce((sum, device) => sum + vectorsOf(device), 0);
   const routes = GsiRoutes.create(arena, vectors);
-  const bars = new BarAllocator(plan.windows.low);
+  const { low, high } = plan.windows;
+  const bars = {
+    low: new BarAllocator(low),
+    high: new BarAllocator(high ?? { base: 0, size: 0 }),
+  };
   let firstGsi: number = GsiRoutes.firstGsi;
+  let firstMemorySlot = plan.ram.length;
   const virtio = plan.virtio.map((device, index) => {
-    const pci = createVirtioPci(arena, bars, device, { slot: index + 1, firstGsi });
+    const place = { slot: index + 1, firstGsi, firstMemorySlot };
+    const pci = createVirtioPci(arena, bars, device, place);
     firstGsi += vectorsOf(device);
+    firstMemorySlot += slotsOf(device);
     const events = createVirtioEvents(device.maxQueues);
     for (const event of [...events.kicks, ...events.calls, events.config, events.attention]) {
       owned.use(event);
@@ -71,7 +79,6 @@ export function createPlatform(
     return { name: device.name, pci, events };
   });
 
-  const { low, high } = plan.windows;
   const description: PlatformDescription = {
     legacy,
     ram: plan.ram.map(({ guestAddress, size }) => ({ guestAddress, size })),

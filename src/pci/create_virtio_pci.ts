@@ -5,16 +5,19 @@ import { ConfigImageBuilder } from "./config_image.ts";
 import { CapabilityId } from "./config_registers.ts";
 import { ConfigSpace } from "./config_space.ts";
 import { Msix } from "./msix.ts";
-import { PciFunction } from "./pci_function.ts";
+import { type Bar, PciFunction } from "./pci_function.ts";
+import { layOutSharedMemory, SharedMemory, type SharedMemoryDescription } from "./shared_memory.ts";
 import type { ConfigRange } from "./virtio_device.ts";
 import {
   AccessCap,
   CapType,
   CommonLayout,
   DOORBELL_STRIDE,
+  LargeCap,
   MAX_CONFIG_SIZE,
   MAX_QUEUES,
   NotifyCap,
+  SHARED_MEMORY_BAR,
   VirtioBar,
   VirtioCap,
 } from "./virtio_layout.ts";
@@ -33,11 +36,25 @@ export interface VirtioPlan {
   readonly configSize: number;
   /** What of it a driver may write; other writes go nowhere. */
   readonly writableConfig?: readonly ConfigRange[];
+  readonly sharedMemory?: SharedMemoryPlan;
+}
+
+/** Shared memory of a device (virtio 1.2 §2.10). */
+export interface SharedMemoryPlan {
+  /** Sizes of its regions in bytes, by id. */
+  readonly sizes: readonly number[];
+  /** The most that may be mapped there at a time, each in a memory slot of the machine. */
+  readonly mappings: number;
 }
 
 /** Vectors of a device: one per queue and one for configuration changes. */
 export function vectorsOf(plan: VirtioPlan): number {
   return plan.maxQueues + 1;
+}
+
+/** Memory slots of the machine that a device takes. */
+export function slotsOf({ sharedMemory }: VirtioPlan): number {
+  return sharedMemory?.mappings ?? 0;
 }
 
 /** PCI vendor of virtio devices, and the device id of type 0 (virtio 1.2 §4.1.2). */
@@ -57,13 +74,22 @@ const CLASS_CODES: Readonly<Record<number, number>> = {
   [DeviceId.Fs]: 0x01_8000,
 };
 const UNCLASSIFIED = 0x00_ff00;
+const HALF = 2 ** 32;
 
-/** Puts the state of a virtio function into `arena`, its BAR into the window. */
+/** Where the BARs of a machine go. */
+export interface BarPlaces {
+  /** Below 4 GiB. */
+  readonly low: BarAllocator;
+  /** Above RAM. */
+  readonly high: BarAllocator;
+}
+
+/** Puts the state of a virtio function into `arena`, its BARs into the windows. */
 export function createVirtioPci(
   arena: StateArena,
-  bars: BarAllocator,
+  bars: BarPlaces,
   plan: VirtioPlan,
-  place: { readonly slot: number; readonly firstGsi: number },
+  place: { readonly slot: number; readonly firstGsi: number; readonly firstMemorySlot: number },
 ): VirtioPciDescription {
   const { name, type, maxQueues, configSize } = plan;
   if (
@@ -86,8 +112,9 @@ export function createVirtioPci(
   builder.bar({
     index: VirtioBar.index,
     size: VirtioBar.size,
-    address: bars.allocate(VirtioBar.size),
+    address: bars.low.allocate(VirtioBar.size),
   });
+  const shared = addSharedMemory(builder, bars.high, plan);
   const vectors = vectorsOf(plan);
   const capability = builder.msix(
     vectors,
@@ -110,11 +137,47 @@ export function createVirtioPci(
   return {
     slot: place.slot,
     image,
-    bars: [{ index: VirtioBar.index, size: VirtioBar.size }],
+    bars: [{ index: VirtioBar.index, size: VirtioBar.size }, ...shared.bars],
     state,
+    sharedMemory: shared.regions.length === 0 ? undefined : {
+      bar: SHARED_MEMORY_BAR,
+      regions: shared.regions,
+      table: arena.allocate(SharedMemory.stateSize(slotsOf(plan))),
+      capacity: slotsOf(plan),
+      firstSlot: place.firstMemorySlot,
+    },
     device: { registers, maxQueues, writableConfig: plan.writableConfig ?? [], msix },
     accessCapability,
   };
+}
+
+/** The BAR and the capabilities of shared memory (§4.1.4.7). */
+function addSharedMemory(
+  builder: ConfigImageBuilder,
+  window: BarAllocator,
+  { sharedMemory }: VirtioPlan,
+): { regions: SharedMemoryDescription["regions"]; bars: Bar[] } {
+  if (sharedMemory === undefined) return { regions: [], bars: [] };
+  const { regions, barSize: size } = layOutSharedMemory(sharedMemory.sizes);
+  const index = SHARED_MEMORY_BAR;
+  builder.bar({ index, size, address: window.allocate(size), prefetchable: true });
+  for (const [id, { start, size }] of regions.entries()) {
+    const cap = LargeCap.encode({
+      cap: {
+        length: 2 + LargeCap.size,
+        type: CapType.SharedMemory,
+        bar: index,
+        id,
+        padding: [],
+        offset: start % HALF,
+        size: size % HALF,
+      },
+      offsetHigh: Math.floor(start / HALF),
+      sizeHigh: Math.floor(size / HALF),
+    });
+    builder.capability(CapabilityId.Vendor, cap);
+  }
+  return { regions, bars: [{ index, size }] };
 }
 
 /** The capabilities of §4.1.4; returns the offset of the last, which gives access to the BAR. */

@@ -2,7 +2,7 @@
 
 export { WindowExhausted } from "./bar_allocator.ts";
 export { createPlatform, type PlatformControl, type PlatformPlan } from "./create_platform.ts";
-export { vectorsOf, type VirtioPlan } from "./create_virtio_pci.ts";
+export { type SharedMemoryPlan, vectorsOf, type VirtioPlan } from "./create_virtio_pci.ts";
 export { TooManyVectors } from "./gsi_routes.ts";
 export {
   type AddressWindow,

@@ -11,6 +11,7 @@ import { GsiRoutes } from "./gsi_routes.ts";
 import { type FunctionBase, PciFunction } from "./pci_function.ts";
 import { Ecam, PciRoot, PciWindow } from "./pci_root.ts";
 import { borrowVirtioEvents, type SharedVirtioEvents } from "./virtio_events.ts";
+import type { MemorySlots } from "./shared_memory.ts";
 import { VirtioPci, type VirtioPciDescription } from "./virtio_pci.ts";
 import type { RamRange } from "./virtio_queues.ts";
 
@@ -46,7 +47,7 @@ export interface PlatformDescription {
 export interface PlatformContext {
   readonly state: SharedState;
   /** This thread's handle on the VM. */
-  readonly vm: InterruptController;
+  readonly vm: InterruptController & MemorySlots;
   readonly events: MachineEvents;
 }
 
@@ -80,6 +81,7 @@ export function buildPlatform(
     new VirtioPci(state, pci, {
       routes,
       controller: vm,
+      slots: vm,
       events: borrowVirtioEvents(events),
       ram: description.ram,
     })

@@ -1,16 +1,18 @@
 /** A VM's interrupt side and a driver's side of virtio-pci, for tests. */
 import type { AccessSize, DoorbellAddress, InterruptController } from "../bus/mod.ts";
 import { SharedState, StateArena } from "../bus/mod.ts";
-import type { GsiRoute } from "../kvm/mod.ts";
+import type { GsiRoute, MemorySlot } from "../kvm/mod.ts";
 import { Errno, EventFd, type Fd, OsError } from "../os/mod.ts";
 import { createPlatform, type PlatformControl, type PlatformPlan } from "./create_platform.ts";
 import type { VirtioPlan } from "./create_virtio_pci.ts";
+import type { MemorySlots } from "./shared_memory.ts";
 
 /** Holds attachments as strictly as KVM does, and delivers when asked. */
-export class FakeVm implements InterruptController {
+export class FakeVm implements InterruptController, MemorySlots {
   readonly levels = new Map<number, 0 | 1>();
   readonly irqfds = new Map<number, { gsi: number; fd: Fd }>();
   readonly doorbells = new Map<number, Fd>();
+  readonly slots = new Map<number, MemorySlot>();
   routes: GsiRoute[] = [];
   routings = 0;
   /** Refuse what is asked for, as a host out of memory would. */
@@ -33,6 +35,19 @@ export class FakeVm implements InterruptController {
     if (this.refuse) throw new OsError("route", "interrupts", Errno.ENOMEM);
     this.routings++;
     this.routes = routes;
+  }
+
+  setMemoryRegion(slot: MemorySlot): void {
+    if (slot.size === 0) {
+      this.slots.delete(slot.slot);
+      return;
+    }
+    const end = slot.guestAddress + slot.size;
+    const clash = this.slots.values().some(({ guestAddress, size }) =>
+      guestAddress < end && slot.guestAddress < guestAddress + size
+    );
+    if (this.refuse || clash) throw new OsError("set", "a memory slot", Errno.EEXIST);
+    this.slots.set(slot.slot, slot);
   }
 
   /** MSIs that attached events raise now, as `address:data`. */

@@ -116,7 +116,7 @@ export class VirtioDevice {
     if (r.phase !== Phase.Idle && !(r.phase === Phase.Active && active)) {
       throw bad(`phase ${r.phase} with status ${r.status}`);
     }
-    if (r.fault > Fault.Doorbell) r.fault = Fault.None;
+    if (r.fault > Fault.SharedMemory) r.fault = Fault.None;
     this.msix.restored();
     for (let i = 0; i < this.queues.capacity; i++) this.queues.at(i).doorbell = 0;
     r.doorbells = 0;

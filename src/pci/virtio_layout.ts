@@ -34,15 +34,24 @@ export const VirtioCap = struct({
   size: u32,
 });
 
+/** struct virtio_pci_cap64, §4.1.4: for a shared memory region (§4.1.4.7), whose id is in `cap`. */
+export const LargeCap = struct({ cap: VirtioCap, offsetHigh: u32, sizeHigh: u32 });
 /** struct virtio_pci_notify_cap, §4.1.4.4. */
 export const NotifyCap = struct({ cap: VirtioCap, multiplier: u32 });
 /** struct virtio_pci_cfg_cap, §4.1.4.9. */
 export const AccessCap = struct({ cap: VirtioCap, data: bytes(4) });
 
 /** cfg_type */
-export const CapType = { Common: 1, Notify: 2, Isr: 3, Device: 4, PciAccess: 5 } as const;
+export const CapType = {
+  Common: 1,
+  Notify: 2,
+  Isr: 3,
+  Device: 4,
+  PciAccess: 5,
+  SharedMemory: 8,
+} as const;
 
-/** The one BAR and the parts of it; each part has a page of its own. */
+/** The BAR of registers and the parts of it; each part has a page of its own. */
 export const VirtioBar = {
   index: 0,
   size: 0x8000,
@@ -55,6 +64,8 @@ export const VirtioBar = {
   pageSize: 0x1000,
 } as const;
 
+/** The BAR of shared memory, where there is any. */
+export const SHARED_MEMORY_BAR = 2;
 /** notify_off_multiplier: queues ring four bytes apart. */
 export const DOORBELL_STRIDE = 4;
 /** What a page of doorbells, a page of MSI-X table and one vector more than queues allow. */

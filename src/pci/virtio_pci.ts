@@ -3,13 +3,16 @@ import { type FunctionBase, PciFunction } from "./pci_function.ts";
 import { VirtioCommon } from "./virtio_common.ts";
 import { VirtioConfig } from "./virtio_config.ts";
 import { VirtioDevice, type VirtioDeviceDescription, type VirtioWiring } from "./virtio_device.ts";
-import { DOORBELL_STRIDE, VirtioBar, VirtioCap } from "./virtio_layout.ts";
+import { type MemorySlots, SharedMemory, type SharedMemoryDescription } from "./shared_memory.ts";
+import { DOORBELL_STRIDE, SHARED_MEMORY_BAR, VirtioBar, VirtioCap } from "./virtio_layout.ts";
+import { Fault } from "./virtio_state.ts";
 
 /** A virtio function, as plain data. */
 export interface VirtioPciDescription extends FunctionBase {
   readonly device: VirtioDeviceDescription;
   /** Offset in configuration space of the capability for access without a mapped BAR (§4.1.4.9). */
   readonly accessCapability: number;
+  readonly sharedMemory: SharedMemoryDescription | undefined;
 }
 
 /** Fields of that capability, from its start (two generic bytes, then VirtioCap, then the data). */
@@ -24,6 +27,7 @@ const Access = {
 export class VirtioPci extends PciFunction {
   readonly device: VirtioDevice;
   readonly deviceConfig: VirtioConfig;
+  readonly sharedMemory: SharedMemory | undefined;
   readonly #common: VirtioCommon;
   readonly #access: number;
   readonly #msixCapability: number;
@@ -31,9 +35,11 @@ export class VirtioPci extends PciFunction {
   constructor(
     state: SharedState,
     description: VirtioPciDescription,
-    wiring: Omit<VirtioWiring, "space">,
+    wiring: Omit<VirtioWiring, "space"> & { readonly slots: MemorySlots },
   ) {
     super(state, description);
+    const { sharedMemory } = description;
+    this.sharedMemory = sharedMemory && new SharedMemory(state, sharedMemory, wiring.slots);
     this.device = new VirtioDevice(state, description.device, { ...wiring, space: this.config });
     this.deviceConfig = new VirtioConfig(state, this.device);
     this.#common = new VirtioCommon(this.device);
@@ -48,11 +54,17 @@ export class VirtioPci extends PciFunction {
 
   override restored(): void {
     super.restored();
-    this.locked(() => this.device.restored());
+    this.locked(() => {
+      this.device.restored();
+      this.sharedMemory?.restored();
+      this.decodeChanged();
+    });
   }
 
   protected override decodeChanged(): void {
     this.device.placeDoorbells();
+    const base = this.config.decodes ? this.config.barAddress(SHARED_MEMORY_BAR) : 0;
+    if (this.sharedMemory?.move(base) === false) this.device.note(Fault.SharedMemory);
   }
 
   protected override beforeConfigRead(offset: number, size: AccessSize): void {
@@ -67,7 +79,9 @@ export class VirtioPci extends PciFunction {
     if (offset < data + 4 && offset + size > data) this.#accessBar(false);
   }
 
-  protected override readBar(_bar: number, offset: number, size: AccessSize): number {
+  protected override readBar(bar: number, offset: number, size: AccessSize): number {
+    // Shared memory where nothing is mapped.
+    if (bar !== 0) return 0xffff_ffff;
     const page = offset - offset % VirtioBar.pageSize;
     const rest = offset - page;
     switch (page) {
@@ -90,7 +104,8 @@ export class VirtioPci extends PciFunction {
     }
   }
 
-  protected override writeBar(_bar: number, offset: number, size: AccessSize, value: number): void {
+  protected override writeBar(bar: number, offset: number, size: AccessSize, value: number): void {
+    if (bar !== 0) return;
     const page = offset - offset % VirtioBar.pageSize;
     const rest = offset - page;
     switch (page) {

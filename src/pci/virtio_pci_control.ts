@@ -1,6 +1,7 @@
 import type { EventFd } from "../os/mod.ts";
 import { DeviceStatus, Feature, MAX_QUEUE_SIZE } from "../virtio/mod.ts";
 import type { VirtioEvents } from "./virtio_device.ts";
+import type { SharedMapping } from "./shared_memory.ts";
 import { MAX_CONFIG_SIZE } from "./virtio_layout.ts";
 import type { VirtioPci } from "./virtio_pci.ts";
 import { Attention, Fault, type FaultCode, Phase } from "./virtio_state.ts";
@@ -68,6 +69,7 @@ const REASONS: Readonly<Record<FaultCode, string>> = {
   [Fault.Backend]: "the backend broke the protocol",
   [Fault.Interrupt]: "the host refused an interrupt route",
   [Fault.Doorbell]: "the host refused an ioeventfd; kicks take the slow way",
+  [Fault.SharedMemory]: "the host refused shared memory where the driver put its BAR",
 };
 
 /** The control thread's side of a virtio device: it starts, stops and repeats the backend as the driver wants. */
@@ -195,7 +197,22 @@ export class VirtioPciControl {
     });
   }
 
-  /** DEVICE_NEEDS_RESET: the backend broke the protocol. */
+  /** Shows memory of this process in a shared memory region of the device; see {@linkcode SharedMemory.map}. */
+  mapShared(mapping: SharedMapping): boolean {
+    return this.#pci.locked(() => this.#pci.sharedMemory?.map(mapping) ?? false);
+  }
+
+  /** Takes such memory away; see {@linkcode SharedMemory.unmap}. */
+  unmapShared(region: number, offset: number, length: number): number | undefined {
+    return this.#pci.locked(() => this.#pci.sharedMemory?.unmap(region, offset, length));
+  }
+
+  /** Takes all of it away. */
+  clearShared(): void {
+    this.#pci.locked(() => this.#pci.sharedMemory?.clear());
+  }
+
+  /** DEVICE_NEEDS_RESET: the backend broke the protocol, or what it knew is lost with it. */
   markBroken(): void {
     this.#pci.locked(() => this.#pci.device.breakDown(Fault.Backend));
   }

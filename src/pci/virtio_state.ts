@@ -23,6 +23,7 @@ export const Fault = {
   /** The backend broke the protocol. */ Backend: 4,
   /** The host refused an interrupt route or irqfd. */ Interrupt: 5,
   /** The host refused an ioeventfd; kicks go the slow way. */ Doorbell: 6,
+  /** The host refused memory where the guest put the BAR. */ SharedMemory: 7,
 } as const;
 
 /** One of {@linkcode Fault}'s values. */

@@ -156,6 +156,12 @@ interface BackendScene {
   readonly socket: Fd;
 }
 
+function answer(frontend: RawFrontend): Uint8Array {
+  const reply = frontend.reply();
+  assert.ok(reply !== undefined);
+  return reply.payload;
+}
+
 function withBackend(protocol: bigint, body: (scene: BackendScene) => void): void {
   const device = new SharingDevice();
   const log: string[] = [];
@@ -167,7 +173,7 @@ function withBackend(protocol: bigint, body: (scene: BackendScene) => void): voi
   const [socket, theirEnd] = socketPair();
   using _socket = socket, _given = theirEnd;
   frontend.send(15);
-  const offered = new DataView(frontend.reply()!.payload.buffer).getBigUint64(0, true);
+  const offered = new DataView(answer(frontend).buffer).getBigUint64(0, true);
   assert.equal(offered & FEATURES, FEATURES);
   frontend.send(16, u64(protocol));
   if (protocol & ProtocolFeature.BackendReq) frontend.send(21, new Uint8Array(0), [theirEnd]);
@@ -178,7 +184,7 @@ function withBackend(protocol: bigint, body: (scene: BackendScene) => void): voi
 Deno.test("a device maps and unmaps what its driver is to see", () => {
   withBackend(FEATURES, ({ device, frontend, socket, log }) => {
     frontend.send(44);
-    const { payload } = frontend.reply()!;
+    const payload = answer(frontend);
     const sizes = [u64(1n << 37n), u64(4096n), new Uint8Array(254 * 8)];
     assert.deepEqual(payload, new Uint8Array([u32(2), u32(0), ...sizes].flatMap((x) => [...x])));
 
