@@ -350,6 +350,29 @@ EXPORT int sp_receive(int fd, uint8_t *bytes, uint32_t length, int *fds, uint32_
   return (int)n;
 }
 
+// A look at whole messages of a stream of Unix: those that fit into `length` bytes, up to and with the first
+// that carries descriptors. Behind the buffer lies a page that nothing can be copied to, where the kernel
+// stops, before it looks at the descriptors of what it cannot copy. -EFAULT: not even the first one fits.
+static ssize_t peek_whole(int fd, uint8_t *bytes, size_t length, int flags, int *carries) {
+  struct iovec iov[2] = {{bytes, length}, {NULL, 1 << 30}};
+  struct msghdr message = {.msg_iov = iov, .msg_iovlen = 2};
+  ssize_t n = recvmsg(fd, &message, flags | MSG_PEEK);
+  // Without room for descriptors none is made, and the flag tells of them.
+  *carries = message.msg_flags & MSG_CTRUNC;
+  return n < 0 ? -errno : n;
+}
+
+// How many bytes to receive, so that descriptors come with the first byte of what they were sent with: the kernel
+// adds them to bytes that were sent before, and does not say where these end. 0 at the end, or -EAGAIN.
+EXPORT int sp_piece(int fd, uint8_t *bytes, uint32_t length, int flags) {
+  int carries;
+  ssize_t whole = peek_whole(fd, bytes, length, flags, &carries);
+  if (whole == -EFAULT) return (int)length;
+  if (whole <= 0 || !carries) return (int)whole;
+  ssize_t before = peek_whole(fd, bytes, (size_t)whole - 1, flags, &carries);
+  return (int)(before > 0 ? before : whole);
+}
+
 EXPORT int sp_accept(int fd) { return result(accept4(fd, NULL, NULL, SOCK_CLOEXEC)); }
 
 // ---- Locking the process down ---------------------------------------------------------------

@@ -29,3 +29,4 @@ export { Received } from "./received.ts";
 export type { Handler, Handlers, RequestContext, SessionOptions } from "./session.ts";
 export { byteTransport, unixTransport } from "./socket_transport.ts";
 export type { Chunk, NoChunk, Transport } from "./transport.ts";
+export { virtioWlTransport } from "./virtio_wl_transport.ts";

@@ -75,6 +75,17 @@ export function receiveMessage(fd: Fd, buffer: Uint8Array, maxFds: number, flags
   }
 }
 
+/**
+ * As {@link receiveMessage} on a stream, where descriptors come with the first byte of what they were sent with. The
+ * kernel hands them out with bytes that were sent before, and does not say how many; whoever sends on what comes here has
+ * to know. Nobody else may receive from this socket meanwhile.
+ */
+export function receivePiece(fd: Fd, buffer: Uint8Array, maxFds: number, flags = 0): Received {
+  const bytes = buffer as Uint8Array<ArrayBuffer>;
+  const length = library().sp_piece(fd.raw(), bytes, bytes.length, flags);
+  return receiveMessage(fd, length > 0 ? buffer.subarray(0, length) : buffer, maxFds, flags);
+}
+
 function expected(result: number, operation: string): number {
   if (
     result >= 0 || result === -Errno.EAGAIN || result === -Errno.EPIPE ||

@@ -12,8 +12,10 @@ import {
   MessageFlags,
   type Owned,
   receiveMessage,
+  receivePiece,
   sendMessage,
   setNonBlocking,
+  shutdownWrite,
   socketPair,
   SocketType,
 } from "./mod.ts";
@@ -146,4 +148,82 @@ Deno.test("listening, connecting, accepting by path", () => {
   } finally {
     Deno.removeSync(folder, { recursive: true });
   }
+});
+
+Deno.test("a piece ends where descriptors begin, however much was sent before them", () => {
+  const [a, b] = socketPair();
+  using _a = a;
+  using _b = b;
+  using event = EventFd.create();
+  const before = openNumbers();
+  const buffer = new Uint8Array(4096);
+  const pieces = () => {
+    const seen: [number, number][] = [];
+    for (;;) {
+      const { length, fds } = receivePiece(b, buffer, 4, MessageFlags.DontWait);
+      if (length === -Errno.EAGAIN) return seen;
+      seen.push([length, fds.length]);
+      release(fds);
+    }
+  };
+  const send = (length: number, count: number) =>
+    sendMessage(a, new Uint8Array(length), Array(count).fill(event.fd));
+  for (const length of [1, 2, 3, 1000]) {
+    send(length, 0);
+    send(7, 2);
+    send(5, 0);
+    assert.deepEqual(pieces(), [[length, 0], [7, 2], [5, 0]]);
+  }
+  send(1, 1);
+  send(4000, 3);
+  send(5000, 0);
+  assert.deepEqual(pieces(), [[1, 1], [4000, 3], [4096, 0], [904, 0]]);
+  assert.equal(openNumbers(), before, "what was only looked at is closed");
+});
+
+Deno.test("a stream that was ended in one direction goes on in the other", () => {
+  const [a, b] = socketPair();
+  using _a = a;
+  using _b = b;
+  sendMessage(a, text("last"));
+  shutdownWrite(a);
+  const buffer = new Uint8Array(16);
+  assert.equal(receiveMessage(b, buffer, 0).length, 4);
+  assert.equal(receiveMessage(b, buffer, 0).length, 0);
+  assert.equal(sendMessage(b, text("answer")), 6);
+  assert.equal(receiveMessage(a, buffer, 0).length, 6);
+});
+
+Deno.test("whatever is sent and however it is received: each descriptor comes at its byte", () => {
+  const [a, b] = socketPair();
+  using _a = a;
+  using _b = b;
+  using event = EventFd.create();
+  const random = (most: number) => Math.floor(Math.random() * most);
+  const buffer = new Uint8Array(100_000);
+  const sent: string[] = [];
+  const came: string[] = [];
+  let sentBytes = 0;
+  let cameBytes = 0;
+  const receive = () => {
+    const room = buffer.subarray(0, 1 + random(2 ** random(17)));
+    const { length, fds } = receivePiece(b, room, 4, MessageFlags.DontWait);
+    if (fds.length > 0) came.push(`${fds.length} at ${cameBytes}`);
+    release(fds);
+    cameBytes += Math.max(length, 0);
+    return length > 0;
+  };
+  for (let i = 0; i < 2000; i++) {
+    const count = random(3);
+    const fds = Array(count).fill(event.fd);
+    const bytes = buffer.subarray(0, 1 + random(2 ** random(17)));
+    const length = sendMessage(a, bytes, fds, MessageFlags.DontWait);
+    if (length > 0) {
+      if (count > 0) sent.push(`${count} at ${sentBytes}`);
+      sentBytes += length;
+    }
+    while (random(3) > 0 && receive());
+  }
+  while (receive());
+  assert.deepEqual([came, cameBytes], [sent, sentBytes]);
 });

@@ -34,6 +34,7 @@ export {
   MessageFlags,
   type Received,
   receiveMessage,
+  receivePiece,
   sendMessage,
 } from "./message.ts";
 export { check, OsError } from "./os_error.ts";
@@ -71,9 +72,11 @@ export {
   type Peer,
   peerOf,
   setNonBlocking,
+  shutdownWrite,
   socketPair,
   SocketType,
 } from "./unix_socket.ts";
 export { fillPages, savePages } from "./sparse_file.ts";
 export { type NoUring, Uring } from "./uring.ts";
+export { MAX_VFDS, receiveVfds, sendVfds, VirtioWl } from "./virtio_wl.ts";
 export { PAGE_SIZE, Window, type WindowToken } from "./window.ts";

@@ -52,6 +52,7 @@ export const workerSymbols = {
     parameters: ["i32", "buffer", "u32", "buffer", "u32", "buffer", "i32"],
     result: "i32",
   },
+  sp_piece: { parameters: ["i32", "buffer", "u32", "i32"], result: "i32" },
   sp_accept: { parameters: ["i32"], result: "i32" },
 
   sp_uring_create: { parameters: ["u32", "u32", "i32", "buffer"], result: "i32" },
@@ -78,6 +79,7 @@ export const monitorOnlySymbols = {
   sp_socket_pair: { parameters: ["i32", "buffer"], result: "i32" },
   sp_listen: { parameters: ["buffer", "i32"], result: "i32" },
   sp_connect: { parameters: ["buffer", "i32"], result: "i32" },
+  sp_shutdown_write: { parameters: ["i32"], result: "i32" },
   sp_peer: { parameters: ["i32", "buffer"], result: "i32" },
   sp_redirect: { parameters: ["i32", "i32"], result: "i32" },
   sp_isatty: { parameters: ["i32"], result: "i32" },

@@ -39,6 +39,11 @@ export function acceptUnix(fd: Fd): Owned<Fd> | undefined {
   return Fd.own(check(result, "accept", "a connection"));
 }
 
+/** Ends the stream towards the peer, who reads its end when all before it was read; what it sends still comes. */
+export function shutdownWrite(fd: Fd): void {
+  check(monitor().sp_shutdown_write(fd.raw()), "end", "a stream");
+}
+
 /** Who made a connection. */
 export interface Peer {
   readonly pid: number;
