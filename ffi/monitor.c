@@ -62,13 +62,14 @@ EXPORT int sp_listen(const char *path, int type) {
   return fd;
 }
 
+// A listener whose backlog is full is EAGAIN: nobody may hold us up.
 EXPORT int sp_connect(const char *path, int type) {
   struct sockaddr_un address;
   int bad = unix_address(&address, path);
   if (bad) return bad;
-  int fd = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
+  int fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (fd < 0) return -errno;
-  if (connect(fd, (void *)&address, sizeof address)) {
+  if (connect(fd, (void *)&address, sizeof address) || fcntl(fd, F_SETFL, 0)) {
     int error = errno;
     close(fd);
     return -error;

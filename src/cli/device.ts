@@ -2,7 +2,8 @@ import { type Command, Option } from "commander";
 import { serveDevice } from "../machine/mod.ts";
 import type { CliContext } from "./main.ts";
 import { resolve } from "node:path";
-import { wholeNumber } from "./whole_number.ts";
+import { parseSocketFlags } from "./run_options.ts";
+import { repeated, sizeInBytes, wholeNumber } from "./option_values.ts";
 
 interface Connection {
   readonly socket?: string;
@@ -19,6 +20,14 @@ interface BlkFlags extends Connection {
 
 interface ConsoleFlags extends Connection {
   readonly to: string;
+}
+
+interface WlFlags extends Connection {
+  readonly wlSocket?: readonly string[];
+  readonly region?: number;
+  readonly memory?: number;
+  readonly vfds: number;
+  readonly contexts: number;
 }
 
 const EXAMPLES = `
@@ -87,6 +96,21 @@ export function addDeviceCommand(program: Command, context: CliContext): void {
         log: context.log(),
         connection: connection(flags),
         device: { kind: "console", to },
+      });
+    });
+  kind("wl", "Virtio Wayland: sockets of the host for programs in the guest")
+    .option("--wl-socket <name=path>", "a socket that the guest may open (repeatable)", repeated)
+    .option("--region <size>", "address space for shared memory (default: 128G)", sizeInBytes)
+    .option("--memory <size>", "what the guest may have allocated (default: 1G)", sizeInBytes)
+    .option("--vfds <n>", "the most descriptors", wholeNumber(1, 8192), 1024)
+    .option("--contexts <n>", "the most connections", wholeNumber(1, 8192), 64)
+    .action(async (flags: WlFlags) => {
+      const { wlSocket = [], region = 2 ** 37, memory = 2 ** 30, vfds, contexts } = flags;
+      const sockets = parseSocketFlags(wlSocket);
+      await serveDevice({
+        log: context.log(),
+        connection: connection(flags),
+        device: { kind: "wl", sockets, region, memory, vfds, contexts },
       });
     });
 }

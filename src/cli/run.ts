@@ -5,6 +5,7 @@ import { type Log, readSnapshotInfo, type RunningVm, runVm } from "../machine/mo
 import type { CliContext } from "./main.ts";
 import { ExitStatus } from "./exit_status.ts";
 import { resolveBoot } from "./resolve_boot.ts";
+import { repeated } from "./option_values.ts";
 import { flagsToInput, type RunFlags } from "./run_options.ts";
 
 const EXAMPLES = `
@@ -35,11 +36,17 @@ export function addRunCommand(program: Command, context: CliContext): void {
       "--disk <path[,options]>",
       "an image or block device; options: readonly, cache=auto|none, queues=N. " +
         "socket=PATH instead of a path is the vhost-user socket of a foreign backend. May be repeated",
-      (value: string, previous: string[] = []) => [...previous, value],
+      repeated,
     )
     .option("--rng", "give the guest a source of random numbers")
     .option("--console <where>", "stdio, none, or a file")
     .option("--console-device <device>", "serial or virtio")
+    .option("--wl", "Virtio Wayland, for programs in the guest that talk to the host")
+    .option(
+      "--wl-socket <name=path>",
+      "a socket of the host that the guest may open, or wayland=auto (repeatable)",
+      repeated,
+    )
     .option("--restore <dir>", "go on from a snapshot; flags replace keys of its configuration")
     .option("-d, --detach", "return when the guest's kernel runs; console and logs are kept")
     .addHelpText("after", EXAMPLES)

@@ -15,6 +15,8 @@ export interface RunFlags {
   readonly rng?: boolean;
   readonly console?: string;
   readonly consoleDevice?: string;
+  readonly wl?: boolean;
+  readonly wlSocket?: readonly string[];
 }
 
 /** The configuration keys that the flags set. Paths are relative to the working directory. */
@@ -39,7 +41,25 @@ export function flagsToInput(flags: RunFlags): Partial<VmInput> {
       ...(device === undefined ? {} : { device }),
     };
   }
+  if (flags.wl || flags.wlSocket !== undefined) {
+    input.wl = { sockets: parseSocketFlags(flags.wlSocket ?? []) };
+  }
   return input as Partial<VmInput>;
+}
+
+/** Sockets of the host by name, from `NAME=PATH` each. */
+export function parseSocketFlags(flags: readonly string[]): Record<string, string> {
+  return Object.fromEntries(flags.map((flag) => {
+    const [, name, path] = /^([^=]+)=(.+)$/.exec(flag) ?? [];
+    if (name === undefined) {
+      throw new ConfigError(
+        `"${flag}" names no socket; write NAME=PATH, or wayland=auto`,
+        "command line",
+        "--wl-socket",
+      );
+    }
+    return [name, path === "auto" ? path : resolve(path)];
+  }));
 }
 
 /** Options of a disk behind its path, in `--disk PATH,readonly,cache=none`. */

@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import type { CliContext } from "./main.ts";
 import { ExitStatus } from "./exit_status.ts";
-import { wholeNumber } from "./whole_number.ts";
+import { wholeNumber } from "./option_values.ts";
 import { addVmCommand, withVm } from "./vm_command.ts";
 
 interface StopFlags {

@@ -4,4 +4,10 @@ export { ConfigError } from "./config_error.ts";
 export { nearest } from "./nearest.ts";
 export { formatSize, parseSize } from "./size.ts";
 export { isKernelName, parseConfig, readConfig } from "./read_config.ts";
-export { type ConsoleConfig, type DiskConfig, type VmConfig, type VmInput } from "./schema.ts";
+export {
+  type ConsoleConfig,
+  type DiskConfig,
+  type VmConfig,
+  type VmInput,
+  type WlConfig,
+} from "./schema.ts";

@@ -109,6 +109,17 @@ function brokenRelation(config: VmConfig): [(string | number)[], string] | undef
       ];
     }
   }
+  const { sockets = {}, socket } = config.wl ?? {};
+  const wrong = Object.entries(sockets).find(([name, at]) => at === "auto" && name !== "wayland");
+  if (wrong !== undefined) {
+    return [["wl", "sockets", wrong[0]], 'only "wayland" can be found by itself; give a path'];
+  }
+  if (socket !== undefined && Object.keys(sockets).length > 0) {
+    return [
+      ["wl", "sockets"],
+      "a backend that somebody else runs (wl.socket) has sockets of its own",
+    ];
+  }
   if (config.root !== undefined && Number(config.root.slice(4)) >= config.disk.length) {
     const have = config.disk.map((_, i) => `disk${i}`).join(", ") || "none";
     return [["root"], `there is no ${config.root}; the disks are: ${have}`];
@@ -134,6 +145,7 @@ function keysBeside(issue: v.BaseIssue<unknown>): string[] {
   if (issue.path?.length === 1 || first === undefined) return Object.keys(entries);
   if (first.key === "disk") return Object.keys(entries.disk.wrapped.item.entries);
   if (first.key === "console") return Object.keys(entries.console.wrapped.entries);
+  if (first.key === "wl") return Object.keys(entries.wl.wrapped.entries);
   return [];
 }
 
@@ -159,12 +171,19 @@ function absolutePaths(table: Record<string, unknown>, base: string): void {
   const never = () => false;
   fix(table, "kernel", isKernelName);
   fix(table, "initrd", never);
-  const { disk, console: output } = table;
+  const { disk, console: output, wl } = table;
   if (Array.isArray(disk)) {
     for (const entry of disk) {
       if (!isTable(entry)) continue;
       fix(entry, "path", never);
       fix(entry, "socket", never);
+    }
+  }
+  if (isTable(wl)) {
+    fix(wl, "socket", never);
+    const { sockets } = wl;
+    if (isTable(sockets)) {
+      for (const name of Object.keys(sockets)) fix(sockets, name, (text) => text === "auto");
     }
   }
   if (isTable(output)) fix(output, "to", (text) => text === "stdio" || text === "none");

@@ -48,6 +48,50 @@ const Console = v.strictObject({
   ),
 });
 
+const GRANULE = 2 ** 21;
+const MAX_MAPPINGS = 8192;
+
+const wholeNumber = (what: string, most: number) =>
+  v.pipe(
+    v.number(`a number of ${what} is expected`),
+    v.integer("a whole number is expected"),
+    v.minValue(1, `at least 1 of the ${what} is needed`),
+    v.maxValue(most, `at most ${most} ${what} are possible`),
+  );
+
+/** Virtio Wayland: which sockets of the host the guest may open by name, and how much it may hold. */
+const Wl = v.strictObject({
+  /** By the name that the guest asks for: a socket's path, or `auto` for the user's Wayland display. */
+  sockets: v.optional(
+    v.record(
+      v.pipe(
+        text,
+        v.regex(/^[\x21-\x7e]{1,32}$/, "a name has 1 to 32 characters that print, and no spaces"),
+      ),
+      path,
+      "a table of socket paths by name is expected",
+    ),
+    {},
+  ),
+  /** Address space for the memory that guest and host share. */
+  region: v.optional(
+    v.pipe(
+      size,
+      v.minValue(2 * GRANULE, "at least 4M are needed"),
+      v.check((bytes) => bytes % GRANULE === 0, "the region comes in steps of 2M"),
+    ),
+    "128G",
+  ),
+  /** The most memory that the guest may have the host allocate. */
+  memory: v.optional(size, "1G"),
+  /** The most virtual descriptors. */
+  vfds: v.optional(wholeNumber("descriptors", MAX_MAPPINGS), 1024),
+  /** The most connections to sockets of the host. */
+  contexts: v.optional(wholeNumber("connections", MAX_MAPPINGS), 64),
+  /** Path of the vhost-user socket of a backend that somebody else runs. */
+  socket: v.optional(path),
+});
+
 /** The keys of a VM's TOML file; one table from which reading, checking and the docs come. */
 export const Vm = v.strictObject({
   name: v.pipe(
@@ -81,6 +125,7 @@ export const Vm = v.strictObject({
   disk: v.optional(v.array(Disk, "write [[disk]], a list of tables"), []),
   rng: v.optional(v.strictObject({})),
   console: v.optional(Console, {}),
+  wl: v.optional(Wl),
 });
 
 /**
@@ -113,5 +158,7 @@ export type VmConfig = v.InferOutput<typeof Vm>;
  * ```
  */
 export type DiskConfig = VmConfig["disk"][number];
+/** Virtio Wayland of a VM. */
+export type WlConfig = NonNullable<VmConfig["wl"]>;
 /** Where the boot console goes. */
 export type ConsoleConfig = VmConfig["console"];

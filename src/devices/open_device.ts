@@ -31,5 +31,7 @@ export function openDevice(
       return new ConsoleDevice(window, setUp.input?.move(), setUp.output.move());
     case "rng":
       return new RngDevice();
+    case "wl":
+      throw new RequestError("unusable", "this build has no such device");
   }
 }

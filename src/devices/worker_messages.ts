@@ -3,6 +3,9 @@ import { defineMessages, descriptor, type SentBody } from "../msg/mod.ts";
 
 const queues = v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(64));
 
+const size = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
+const limit = v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(8192));
+
 /** A kind of device, and what it is handed. */
 const Device = v.variant("kind", [
   v.strictObject({
@@ -21,6 +24,15 @@ const Device = v.variant("kind", [
     kind: v.literal("console"),
     input: v.optional(descriptor),
     output: descriptor,
+  }),
+  v.strictObject({
+    kind: v.literal("wl"),
+    /** Bytes of its shared memory region; a multiple of 2 MiB. */
+    region: size,
+    /** The most memory in bytes that the guest may have allocated. */
+    memory: size,
+    vfds: limit,
+    contexts: limit,
   }),
 ], "it is no kind of device");
 
@@ -47,7 +59,18 @@ export const workerMessages = defineMessages({
 });
 
 /** What a monitor serves to its workers. */
-export const monitorMessages = defineMessages({});
+export const monitorMessages = defineMessages({
+  openContext: {
+    doc:
+      "Connects to a socket of the host for the guest, by the name that it has in the VM's configuration.",
+    body: v.strictObject({ name: v.pipe(v.string(), v.maxLength(32)) }),
+    answer: v.strictObject({ socket: descriptor }),
+    errors: {
+      unknown: "the configuration has no socket of that name",
+      unreachable: "nobody listens there",
+    },
+  },
+});
 
 /** The set-up of a worker as a monitor sends it. */
 export type WorkerSetUp = SentBody<typeof workerMessages, "setUp">;

@@ -11,7 +11,7 @@ import {
   writeAcpi,
 } from "../boot/mod.ts";
 import { BadState, SharedState, StateArena } from "../bus/mod.ts";
-import type { VmConfig } from "../config/mod.ts";
+import { formatSize, type VmConfig } from "../config/mod.ts";
 import {
   Capability,
   type CpuidEntry,
@@ -28,7 +28,7 @@ import {
 } from "../kvm/mod.ts";
 import { MachineMemory } from "../memory/mod.ts";
 import { EventFd, OsError } from "../os/mod.ts";
-import { createPlatform } from "../pci/mod.ts";
+import { createPlatform, WindowExhausted } from "../pci/mod.ts";
 import { VcpuControl, VcpuThread } from "../vcpu/mod.ts";
 import type { BootPlan } from "./boot_plan.ts";
 import type { DeviceParts } from "./device_supervisor.ts";
@@ -82,7 +82,8 @@ export function assembleMachine(options: MachineOptions): Machine {
   kvm.requireVcpus(config.cpus);
   const supported = kvm.supportedCpuid();
   const msrIndices = kvm.msrIndices();
-  const windows = pciWindows(memory.guest, physicalBits(supported));
+  const bits = physicalBits(supported);
+  const windows = pciWindows(memory.guest, bits);
   const entry = "boot" in source ? boot(options, memory, source.boot, windows) : undefined;
 
   const vm = undo.use(kvm.createVm());
@@ -93,11 +94,16 @@ export function assembleMachine(options: MachineOptions): Machine {
 
   const arena = new StateArena(new SharedState(new SharedArrayBuffer(STATE_SIZE)));
   const attention = undo.use(EventFd.create());
-  const platform = undo.use(createPlatform({
+  const plan = {
     ram: memory.regions,
     windows,
-    virtio: devices.map(({ name, kind, maxQueues }) => ({ ...kind, name, maxQueues })),
-  }, { arena, vm, events: NO_EVENTS }));
+    virtio: devices.map(({ name, kind, maxQueues, sharedMemory }) => (
+      { ...kind, name, maxQueues, sharedMemory }
+    )),
+  };
+  const platform = undo.use(
+    placed(bits, () => createPlatform(plan, { arena, vm, events: NO_EVENTS })),
+  );
   const stateUsed = arena.used;
   if (saved === undefined) {
     reset(vcpus, cpuid, msrIndices, entry);
@@ -160,6 +166,22 @@ export function assembleMachine(options: MachineOptions): Machine {
     attention,
   };
   return Machine.own({ ...parts, stoppedAt: saved?.clocks }, undo.move(), reactor);
+}
+
+/** Says it in a user's words when there is no room for what devices show to the guest. */
+function placed<T>(bits: number, create: () => T): T {
+  try {
+    return create();
+  } catch (error) {
+    if (!(error instanceof WindowExhausted)) throw error;
+    throw new MachineError(
+      "usage",
+      `The guest has no room for ${
+        formatSize(error.size)
+      } of shared memory: its processor has ${bits} address bits on ` +
+        "this host. Make wl.region smaller.",
+    );
+  }
 }
 
 /** Puts kernel and tables into memory. */

@@ -2,7 +2,7 @@ import { connectUnix, type Fd, OsError, type Owned, socketPair } from "../os/mod
 import { RequestError } from "../msg/mod.ts";
 import type { Starter } from "../sandbox/mod.ts";
 import { MachineError } from "./outcome.ts";
-import { startWorker, type Worker, type WorkerDevice } from "./worker.ts";
+import { startWorker, type Worker, type WorkerDevice, type WorkerServices } from "./worker.ts";
 
 /** Where the backend of a device comes from. */
 export interface Backend {
@@ -31,13 +31,15 @@ export class WorkerBackend implements Backend {
   failure: string | undefined;
   readonly #starter: Starter;
   readonly #device: WorkerDevice;
+  readonly #services: WorkerServices;
   #worker: Worker | undefined;
   #starting: Promise<void> | undefined;
 
-  constructor(starter: Starter, device: WorkerDevice) {
+  constructor(starter: Starter, device: WorkerDevice, services: WorkerServices = {}) {
     this.#starter = starter;
     this.#device = device;
-    this.permissions = ["none", ...holdings(device)].join("; ");
+    this.#services = services;
+    this.permissions = ["none", ...holdings(device, services)].join("; ");
   }
 
   get pid(): number | undefined {
@@ -50,7 +52,8 @@ export class WorkerBackend implements Backend {
     using _given = theirs;
     const frontend = { how: "connected", socket: theirs.borrow() } as const;
     this.failure = undefined;
-    const started = startWorker(this.#starter, this.#device, frontend).then((worker) => {
+    const starting = startWorker(this.#starter, this.#device, frontend, this.#services);
+    const started = starting.then((worker) => {
       this.#worker = worker;
       worker.ready.catch((error) => {
         if (error instanceof RequestError) this.failure = error.message;
@@ -85,7 +88,7 @@ export class WorkerBackend implements Backend {
 }
 
 /** What a worker is handed beside its connection and the guest's memory. */
-function holdings(device: WorkerDevice): string[] {
+function holdings(device: WorkerDevice, { sockets }: WorkerServices): string[] {
   switch (device.kind) {
     case "blk":
       return [`holds its disk (${device.readonly ? "read-only" : "read-write"})`];
@@ -95,6 +98,10 @@ function holdings(device: WorkerDevice): string[] {
       return [
         `holds its console (${device.input === undefined ? "output" : "input and output"})`,
       ];
+    case "wl": {
+      const names = sockets?.names ?? [];
+      return names.length === 0 ? [] : [`may ask for connections to ${names.join(", ")}`];
+    }
   }
 }
 

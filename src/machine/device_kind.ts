@@ -13,6 +13,10 @@ export interface DeviceKind {
   readonly writableConfig: readonly ConfigRange[];
   /** Queues that the kind has at least. */
   readonly leastQueues: number;
+  /** It has shared memory regions. */
+  readonly sharesMemory?: boolean;
+  /** Only its backend knows what its driver and the host have open: when that is lost, its driver must begin anew. */
+  readonly diesWithBackend?: boolean;
   /** The configuration that a driver may see when the transport has only so many queues. */
   presentConfig(config: Uint8Array, queues: number): Uint8Array;
   /** Why a driver that knows the one configuration cannot go on with the other, if it cannot. */
@@ -65,6 +69,16 @@ export const deviceKinds = {
     configSize: ConsoleConfig.size,
     writableConfig: [],
     leastQueues: 2,
+    presentConfig: unchanged,
+  },
+  wl: {
+    name: "wl",
+    type: DeviceId.Wl,
+    configSize: 0,
+    writableConfig: [],
+    leastQueues: 2,
+    sharesMemory: true,
+    diesWithBackend: true,
     presentConfig: unchanged,
   },
 } as const satisfies Record<string, DeviceKind>;

@@ -1,6 +1,6 @@
-import type { Fd, Owned, Reactor } from "../os/mod.ts";
+import type { Fd, Owned, Reactor, Window } from "../os/mod.ts";
 import type { MachineMemory } from "../memory/mod.ts";
-import type { Activation, VirtioPciControl } from "../pci/mod.ts";
+import type { Activation, SharedMemoryPlan, VirtioPciControl } from "../pci/mod.ts";
 import {
   BackendRefused,
   Frontend,
@@ -13,6 +13,7 @@ import type { Backend } from "./backend.ts";
 import type { DeviceKind } from "./device_kind.ts";
 import type { Log } from "./log.ts";
 import { MachineError } from "./outcome.ts";
+import { DeviceSharedMemory } from "./shared_memory.ts";
 import type { DeviceInfo } from "./vm_control.ts";
 
 /** Entries that we offer for a queue; the driver may take fewer. */
@@ -31,6 +32,7 @@ export interface DeviceParts {
   readonly kind: DeviceKind;
   readonly backend: Backend;
   readonly maxQueues: number;
+  readonly sharedMemory?: SharedMemoryPlan;
   /** What happened to the device since its VM started, over all power cycles. */
   readonly history: DeviceHistory;
 }
@@ -84,6 +86,7 @@ function newFrontend(fd: Owned<Fd>, { name, kind }: DeviceParts, reactor: Reacto
     name,
     configSize: kind.configSize,
     queueCount: kind.leastQueues,
+    hasSharedMemory: kind.sharesMemory,
     startTimeoutMs: START_TIMEOUT,
   });
 }
@@ -91,7 +94,7 @@ function newFrontend(fd: Owned<Fd>, { name, kind }: DeviceParts, reactor: Reacto
 /** What a supervisor needs of the machine around its device. */
 export interface DeviceSurroundings {
   readonly memory: MachineMemory;
-  readonly windowBase: number;
+  readonly window: Window;
   readonly reactor: Reactor;
   readonly log: Log;
   /** The driver was at work when the machine was saved; see {@linkcode DeviceSupervisor.goOn}. */
@@ -122,6 +125,8 @@ export class DeviceSupervisor {
   #work = Promise.resolve();
   /** The backend works on no queue. */
   #resting = false;
+  /** What the backend shows to the driver. */
+  readonly #shared: DeviceSharedMemory;
   /** The driver's wishes will be looked at. */
   #summoned = false;
   #closed = false;
@@ -132,6 +137,11 @@ export class DeviceSupervisor {
     this.#control = control;
     this.#around = around;
     this.#log = around.log.for({ component: device.name });
+    this.#shared = new DeviceSharedMemory(
+      around.window,
+      control,
+      (reason) => this.#log.warn(`memory of the backend is not shown to the guest: ${reason}`),
+    );
     this.#queueCount = Math.min(offer.queueCount, maxQueues);
     const config = kind.presentConfig(offer.config, this.#queueCount);
     this.#resting = around.restored;
@@ -227,6 +237,7 @@ export class DeviceSupervisor {
     // One that is only just coming back is not waited for.
     if (this.#frontend === undefined) this.#parts.backend.kill();
     await this.#parts.backend.finish();
+    this.#shared.clear();
   }
 
   /** A driver may ask again and again while we wait for its backend: one look answers all. */
@@ -254,6 +265,7 @@ export class DeviceSupervisor {
   #adopt(frontend: Frontend): void {
     this.#frontend = frontend;
     const { kind } = this.#parts;
+    frontend.sharedMemory = this.#shared;
     frontend.onConfigChange = (config) =>
       this.#control.updateConfig(kind.presentConfig(config, this.#queueCount));
     frontend.onDisconnect = (error) => {
@@ -281,6 +293,7 @@ export class DeviceSupervisor {
           break;
         case "reset":
           await this.#stop();
+          this.#shared.clear();
           this.#control.completeReset();
           break;
         case "config-write":
@@ -290,8 +303,8 @@ export class DeviceSupervisor {
   }
 
   async #start({ features, queues }: Activation): Promise<void> {
-    const { memory, windowBase } = this.#around;
-    const userAddress = (guestAddress: number) => windowBase + memory.ramBase + guestAddress;
+    const { memory, window } = this.#around;
+    const userAddress = (guestAddress: number) => window.base + memory.ramBase + guestAddress;
     await this.#attempt((frontend) => {
       const inflight = this.#inflight;
       this.#inflight = undefined;
@@ -357,6 +370,7 @@ export class DeviceSupervisor {
   #lose(frontend: Frontend): void {
     this.#inflight = frontend.takeInflight();
     this.#frontend = undefined;
+    if (this.#parts.kind.diesWithBackend) this.#control.markBroken();
     this.#around.onChange(this.#parts.name, "device-away", frontend.error?.message);
     frontend[Symbol.dispose]();
     this.#parts.backend.kill();
@@ -387,7 +401,9 @@ export class DeviceSupervisor {
   async #welcome(frontend: Frontend): Promise<void> {
     if (this.#closed) return frontend[Symbol.dispose]();
     this.#adopt(frontend);
-    const activation = this.#control.activation();
+    // A driver that has to begin anew starts the backend itself, then.
+    const waits = this.#parts.kind.diesWithBackend && this.#control.needsReset;
+    const activation = waits ? undefined : this.#control.activation();
     if (activation !== undefined && !this.#resting) {
       const queues = activation.queues.map((queue) => (
         { ...queue, base: this.#ringIndex(queue.used) }

@@ -45,7 +45,7 @@ export class PowerCycle implements AsyncDisposable {
     this.#supervisors = connected.map((device, i) =>
       new DeviceSupervisor(device, platform.virtio[i], {
         memory,
-        windowBase: host.window.base,
+        window: host.window,
         reactor: host.reactor,
         log,
         restored: "saved" in source,

@@ -123,7 +123,11 @@ export class RunningVm implements VmControl, AsyncDisposable {
     using _spare = spare;
     await using host = this.#openHost();
     using consoleSocket = config.console.device === "virtio" ? new ConsoleSocket() : undefined;
-    using devices = openDevices(config, host, consoleSocket?.guest);
+    using devices = openDevices(config, {
+      host,
+      log: this.#log,
+      hostConsole: consoleSocket?.guest,
+    });
     this.#devices = devices.parts;
     this.runtime.record({ images: devices.images, startedAt: this.#startedAt.toISOString() });
     for (let first = true;; first = false) {
@@ -340,6 +344,14 @@ export class RunningVm implements VmControl, AsyncDisposable {
         throw new VmStateError(
           this.#state,
           `Cannot take a snapshot of a VM that is ${this.#state}.${hint}`,
+        );
+      }
+      const lost = this.#devices.find(({ kind }) => kind.diesWithBackend);
+      if (lost !== undefined) {
+        throw new VmStateError(
+          this.#state,
+          `Cannot take a snapshot of a VM that has the device ${lost.name}: what its guest and the host have open with ` +
+            "each other cannot be saved.",
         );
       }
       const saved = this.#save(cycle, dir);

@@ -2,6 +2,7 @@ import { connectUnix, Fd, listenUnix, openFile, OsError, type Owned, Reactor } f
 import { RequestError } from "../msg/mod.ts";
 import { type Child, Starter } from "../sandbox/mod.ts";
 import { openDisk } from "./disk_image.ts";
+import { HostSockets } from "./host_sockets.ts";
 import type { Log } from "./log.ts";
 import { MachineError } from "./outcome.ts";
 import { startWorker, type Worker, type WorkerDevice, type WorkerFrontend } from "./worker.ts";
@@ -17,7 +18,17 @@ export type ServedDevice =
     readonly serial?: string;
   }
   | { readonly kind: "rng" }
-  | { readonly kind: "console"; readonly to: string };
+  | { readonly kind: "console"; readonly to: string }
+  | {
+    readonly kind: "wl";
+    /** Paths of sockets by the name that the guest asks for; `auto` for the Wayland display. */
+    readonly sockets: Readonly<Record<string, string>>;
+    /** Bytes, as the other limits of `[wl]`. */
+    readonly region: number;
+    readonly memory: number;
+    readonly vfds: number;
+    readonly contexts: number;
+  };
 
 /**
  * What to serve, and where its frontend is found: a path to listen at, or an inherited socket.
@@ -60,7 +71,8 @@ export async function serveDevice({ log, device, connection }: ServeOptions): Pr
   using starter = Starter.spawn(reactor);
   using owned = new DisposableStack();
   const where = openConnection(connection, owned);
-  const worker = await startWorker(starter, openDevice(device, owned), where);
+  const sockets = new HostSockets(device.kind === "wl" ? device.sockets : {});
+  const worker = await startWorker(starter, openDevice(device, owned), where, { sockets, log });
   // From here on only the worker holds what it serves.
   owned[Symbol.dispose]();
   await setUp(worker, device.kind);
@@ -128,6 +140,10 @@ function openDevice(device: ServedDevice, owned: DisposableStack): WorkerDevice 
           input: owned.use(Fd.inherited(0)).borrow(),
         }
         : { kind: "console", output: owned.use(openLog(device.to)).borrow() };
+    case "wl": {
+      const { sockets: _sockets, ...rest } = device;
+      return rest;
+    }
   }
 }
 

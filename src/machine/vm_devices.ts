@@ -1,10 +1,12 @@
-import type { DiskConfig, VmConfig } from "../config/mod.ts";
+import type { DiskConfig, VmConfig, WlConfig } from "../config/mod.ts";
 import type { Fd } from "../os/mod.ts";
 import { ForeignBackend, WorkerBackend } from "./backend.ts";
 import { deviceKinds } from "./device_kind.ts";
 import type { DeviceHistory, DeviceParts } from "./device_supervisor.ts";
 import { openDisk } from "./disk_image.ts";
 import type { Host } from "./host.ts";
+import { HostSockets } from "./host_sockets.ts";
+import type { Log } from "./log.ts";
 import type { ImageId } from "./runtime_dir.ts";
 
 /** Queues of a disk whose configuration does not say: one per vCPU, so many at most. */
@@ -22,10 +24,13 @@ export interface VmDevices extends Disposable {
 /**
  * Opens what a VM's devices need.
  *
- * @param hostConsole the host's end of a virtio console, if the VM has one
+ * @param context with the host's end of a virtio console, if the VM has one
  * @throws {MachineError} naming the disk that cannot be used
  */
-export function openDevices(config: VmConfig, host: Host, hostConsole?: Fd): VmDevices {
+export function openDevices(
+  config: VmConfig,
+  { host, log, hostConsole }: { host: Host; log: Log; hostConsole?: Fd },
+): VmDevices {
   using owned = new DisposableStack();
   const parts: DeviceParts[] = [];
   const images: ImageId[] = [];
@@ -52,6 +57,7 @@ export function openDevices(config: VmConfig, host: Host, hostConsole?: Fd): VmD
     const kind = deviceKinds.console;
     parts.push({ name: "console", kind, backend, maxQueues: 2, history: newHistory() });
   }
+  if (config.wl !== undefined) parts.push(wlParts(config.wl, host, log));
   const held = owned.move();
   return { parts, images, [Symbol.dispose]: () => held.dispose() };
 }
@@ -75,6 +81,25 @@ function diskParts(
   const worker = { kind: "blk", disk: fd.borrow(), readonly, cache, queues, serial: name } as const;
   const backend = new WorkerBackend(host.starter, worker);
   return { name, kind: deviceKinds.blk, backend, maxQueues: queues, history: newHistory() };
+}
+
+function wlParts(wl: WlConfig, host: Host, log: Log): DeviceParts {
+  const { region, memory, vfds, contexts, socket } = wl;
+  const worker = { kind: "wl", region, memory, vfds, contexts } as const;
+  const services = {
+    sockets: new HostSockets(wl.sockets),
+    log: log.for({ component: "wl" }),
+  };
+  return {
+    name: "wl",
+    kind: deviceKinds.wl,
+    backend: socket === undefined
+      ? new WorkerBackend(host.starter, worker, services)
+      : new ForeignBackend(socket),
+    maxQueues: 2,
+    sharedMemory: { sizes: [region], mappings: vfds },
+    history: newHistory(),
+  };
 }
 
 function newHistory(): DeviceHistory {

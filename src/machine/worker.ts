@@ -5,14 +5,23 @@ import {
   workerMessages,
   type WorkerSetUp,
 } from "../devices/mod.ts";
-import { AsyncPeer, type Lent, unixTransport } from "../msg/mod.ts";
+import { AsyncPeer, type Lent, RequestError, unixTransport } from "../msg/mod.ts";
 import { type Child, type Starter, workerEnvironment } from "../sandbox/mod.ts";
+import { HostSockets } from "./host_sockets.ts";
+import type { Log } from "./log.ts";
 
 /** A device implementation and the descriptors that it is handed. */
 export type WorkerDevice = Lent<WorkerSetUp["device"]>;
 
 /** Where a worker finds its frontend: a connected socket, or one that listens. */
 export type WorkerFrontend = Lent<WorkerSetUp["frontend"]>;
+
+/** What a worker may ask of its monitor while it runs. */
+export interface WorkerServices {
+  /** Sockets of the host that its guest may open; none by default. */
+  readonly sockets?: HostSockets;
+  readonly log?: Log;
+}
 
 /** A device worker that runs. */
 export interface Worker {
@@ -34,13 +43,24 @@ export async function startWorker(
   starter: Starter,
   device: WorkerDevice,
   frontend: WorkerFrontend,
+  services: WorkerServices = {},
 ): Promise<Worker> {
   const [ours, theirs] = socketPair();
   using _given = theirs;
   const peer = new AsyncPeer(unixTransport(ours), starter.reactor, {
     calls: workerMessages,
     serves: monitorMessages,
-    handlers: {},
+    handlers: {
+      openContext({ name }) {
+        const { sockets = new HostSockets(), log } = services;
+        try {
+          return { socket: sockets.open(name) };
+        } catch (error) {
+          if (error instanceof RequestError) log?.info(error.message);
+          throw error;
+        }
+      },
+    },
   });
   const ready = peer.request("setUp", { device, frontend }).then((answer) =>
     answer[Symbol.dispose]()

@@ -217,6 +217,13 @@ export class VirtioPciControl {
     this.#pci.locked(() => this.#pci.device.breakDown(Fault.Backend));
   }
 
+  /** The driver has not reset the device yet since {@linkcode markBroken}. */
+  get needsReset(): boolean {
+    return this.#pci.locked(() =>
+      (this.#pci.device.registers.status & DeviceStatus.NeedsReset) !== 0
+    );
+  }
+
   #activation(): Activation {
     const { registers, queues } = this.#pci.device;
     const active: ActiveQueue[] = [];

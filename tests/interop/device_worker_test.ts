@@ -12,12 +12,7 @@ import {
   socketPair,
   writeAll,
 } from "../../src/os/mod.ts";
-import {
-  MESSAGE_SOCKET,
-  monitorMessages,
-  workerMessages,
-  type WorkerSetUp,
-} from "../../src/devices/mod.ts";
+import { MESSAGE_SOCKET, workerMessages, type WorkerSetUp } from "../../src/devices/mod.ts";
 import { AsyncPeer, RequestError, unixTransport } from "../../src/msg/mod.ts";
 import { Starter, workerEnvironment } from "../../src/sandbox/mod.ts";
 
@@ -39,7 +34,7 @@ async function start(starter: Starter, setUp: WorkerSetUp): Promise<Run> {
   using _theirs = theirs;
   const peer = new AsyncPeer(unixTransport(ours), starter.reactor, {
     calls: workerMessages,
-    serves: monitorMessages,
+    serves: {},
     handlers: {},
   });
   const ready = peer.request("setUp", setUp);

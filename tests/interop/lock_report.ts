@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { monitorMessages, workerMessages } from "../../src/devices/mod.ts";
+import { workerMessages } from "../../src/devices/mod.ts";
 import { AsyncPeer, byteTransport } from "../../src/msg/mod.ts";
 import { Reactor, read, socketPair } from "../../src/os/mod.ts";
 import type { Attempt } from "../../src/sandbox/mod.ts";
@@ -47,7 +47,7 @@ function reportRequest(): Uint8Array {
   using _theirs = theirs;
   using peer = new AsyncPeer(byteTransport(ours), reactor, {
     calls: workerMessages,
-    serves: monitorMessages,
+    serves: {},
     handlers: {},
   });
   const setUp = { device: { kind: "rng" }, frontend: { how: "report" } } as const;

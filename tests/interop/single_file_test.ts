@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { root } from "../../scripts/root.ts";
-import { MESSAGE_SOCKET, monitorMessages, workerMessages } from "../../src/devices/mod.ts";
+import { MESSAGE_SOCKET, workerMessages } from "../../src/devices/mod.ts";
 import { AsyncPeer, unixTransport } from "../../src/msg/mod.ts";
 import { openFile, Reactor, Seal, seals, socketPair } from "../../src/os/mod.ts";
 import { assertLockedOnTerminal } from "./lock_report.ts";
@@ -123,7 +123,7 @@ Deno.test("the single executable", async (t) => {
         const [monitor, socket] = socketPair();
         using peer = new AsyncPeer(unixTransport(monitor), reactor, {
           calls: workerMessages,
-          serves: monitorMessages,
+          serves: {},
           handlers: {},
         });
         const ready = peer.request("setUp", {

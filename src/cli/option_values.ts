@@ -1,0 +1,23 @@
+import { InvalidArgumentError } from "commander";
+import { parseSize } from "../config/mod.ts";
+
+/** Reads the value of an option that is a number. */
+export function wholeNumber(least: number, most: number): (text: string) => number {
+  return (text) => {
+    const value = /^[0-9]+$/.test(text) ? Number(text) : -1;
+    if (value >= least && value <= most) return value;
+    throw new InvalidArgumentError(`A whole number from ${least} to ${most} is expected.`);
+  };
+}
+
+/** Reads the value of an option that is a size in bytes: `512M`. */
+export function sizeInBytes(text: string): number {
+  const bytes = parseSize(text);
+  if (bytes !== undefined) return bytes;
+  throw new InvalidArgumentError('A size such as "512M" is expected.');
+}
+
+/** Gathers the values of an option that may be repeated. */
+export function repeated(value: string, previous: readonly string[] = []): string[] {
+  return [...previous, value];
+}

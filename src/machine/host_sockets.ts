@@ -1,0 +1,47 @@
+import { join } from "node:path";
+import { connectUnix, type Fd, OsError, type Owned } from "../os/mod.ts";
+import { RequestError } from "../msg/mod.ts";
+
+/** The sockets of the host that a guest may open, by name. Whatever is not here is not reachable. */
+export class HostSockets {
+  readonly #paths: ReadonlyMap<string, string>;
+
+  /** @param paths by name; `auto` is where this user's Wayland clients look */
+  constructor(paths: Readonly<Record<string, string>> = {}) {
+    this.#paths = new Map(
+      Object.entries(paths).map(([name, path]) => [name, path === "auto" ? waylandSocket() : path]),
+    );
+  }
+
+  get names(): string[] {
+    return [...this.#paths.keys()];
+  }
+
+  /**
+   * A new connection.
+   *
+   * @throws RequestError `unknown` or `unreachable`
+   */
+  open(name: string): Owned<Fd> {
+    const path = this.#paths.get(name);
+    if (path === undefined) {
+      const known = this.names.join(", ") || "none";
+      throw new RequestError(
+        "unknown",
+        `there is no socket "${name}"; those in [wl.sockets]: ${known}`,
+      );
+    }
+    try {
+      return connectUnix(path);
+    } catch (error) {
+      if (!(error instanceof OsError)) throw error;
+      throw new RequestError("unreachable", `socket "${name}": ${error.message}`);
+    }
+  }
+}
+
+/** Where the Wayland compositor of this user listens (WAYLAND_DISPLAY as libwayland reads it). */
+function waylandSocket(): string {
+  const display = Deno.env.get("WAYLAND_DISPLAY") ?? "wayland-0";
+  return join(display.startsWith("/") ? "/" : Deno.env.get("XDG_RUNTIME_DIR") ?? "/", display);
+}
