@@ -6,6 +6,7 @@ import { addConsoleCommand } from "./console.ts";
 import { addDeviceCommand } from "./device.ts";
 import { addDoctorCommand } from "./doctor.ts";
 import { addEventsCommand } from "./events.ts";
+import { addGuestCommand } from "./guest.ts";
 import { addInfoCommand } from "./info.ts";
 import { addKernelCommand } from "./kernel.ts";
 import { addLogsCommand } from "./logs.ts";
@@ -53,6 +54,7 @@ export function createProgram(context: CliContext): Command {
   addDoctorCommand(program, context);
   addDeviceCommand(program, context);
   addKernelCommand(program);
+  addGuestCommand(program, context);
   addCompletionsCommand(program);
   addManCommand(program);
   addMonitorCommand(program);

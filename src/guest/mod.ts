@@ -1,5 +1,6 @@
 // What runs inside our guests, and how it is made: kernels, initial RAM disks, init.
 export { cacheDir } from "./cache_dir.ts";
+export * from "./connect/mod.ts";
 export * from "./initrd/mod.ts";
 export * from "./kernel/mod.ts";
 export * from "./modules/mod.ts";

@@ -1,0 +1,48 @@
+import type { Command } from "commander";
+import { resolve } from "node:path";
+import { guestConnect, socketPath } from "../guest/mod.ts";
+import type { CliContext } from "./main.ts";
+import { addExamples } from "./vm_command.ts";
+
+const NOTES = `
+The host's sockets, and the names by which a VM may reach them, stand in [wl.sockets] of the VM's file there.
+Descriptors pass where both sides can have them: all from the host, and to it memory, pipes, sockets and events
+that came from it or were made by way of /dev/wl0. It ends by Ctrl-C or SIGTERM, and then removes its socket.`
+  .trim();
+
+/** `spectrum guest …`: what is of use inside a VM. */
+export function addGuestCommand(program: Command, context: CliContext): void {
+  const guest = program.command("guest").description("inside a VM: reach the host");
+  addExamples(guest, ["guest connect wayland"]);
+  const connect = guest.command("connect")
+    .description("in a VM, make a socket of the host a Unix socket here")
+    .argument("<host-socket>", "the host's socket, as [wl.sockets] calls it")
+    .option(
+      "--socket <path>",
+      "listen here; by default in $XDG_RUNTIME_DIR or /run, by the name of the host's, or what WAYLAND_DISPLAY says for wayland",
+    )
+    .action(async (name: string, flags: { socket?: string }) => {
+      const path = resolve(flags.socket ?? socketPath(name));
+      const log = context.log().for({ component: "guest connect" });
+      using _connector = guestConnect({ name, path, warn: (text) => log.warn(text) });
+      console.log(`Listening at ${path}`);
+      await ending();
+    });
+  addExamples(
+    connect,
+    [
+      "guest connect wayland & WAYLAND_DISPLAY=wayland-0 wayland-info",
+      "guest connect db --socket /run/db.sock",
+    ],
+    NOTES,
+  );
+}
+
+/** Resolves when somebody wants this process to end. */
+function ending(): Promise<void> {
+  return new Promise((resolve) => {
+    for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+      Deno.addSignalListener(signal, resolve);
+    }
+  });
+}
