@@ -12,6 +12,7 @@ Deno.test("flags become the keys of a configuration", () => {
       disk: ["a.img", "/b.img,readonly,cache=none", "socket=/run/x.sock,queues=2"],
       rng: true,
       console: "none",
+      wlSocket: ["wayland=auto", "a=b.sock"],
     }),
     {
       kernel: "debian",
@@ -24,8 +25,11 @@ Deno.test("flags become the keys of a configuration", () => {
       ],
       rng: {},
       console: { to: "none" },
+      wl: { sockets: { wayland: "auto", a: resolve("b.sock") } },
     },
   );
+  assert.deepEqual(flagsToInput({ wl: true }), { wl: { sockets: {} } });
+  assert.throws(() => flagsToInput({ wlSocket: ["wayland"] }), /write NAME=PATH/);
   assert.deepEqual(flagsToInput({}), {});
 });
 

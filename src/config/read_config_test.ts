@@ -33,6 +33,20 @@ Deno.test("a configuration gets its defaults, and paths relative to its file", a
   assert.equal(plain.name, "app");
 });
 
+Deno.test("Virtio Wayland: defaults, sockets by name, paths relative to the file", async () => {
+  const { wl } = await parse('kernel = "k"\n[wl.sockets]\nwayland = "auto"\ntest = "t.sock"');
+  assert.deepEqual(wl, {
+    sockets: { wayland: "auto", test: "/etc/vms/t.sock" },
+    region: 2 ** 37,
+    memory: 2 ** 30,
+    vfds: 1024,
+    contexts: 64,
+  });
+  const foreign = await parse('kernel = "k"\n[wl]\nsocket = "wl.sock"\nregion = "1G"');
+  assert.equal(foreign.wl?.socket, "/etc/vms/wl.sock");
+  assert.equal(foreign.wl?.region, 2 ** 30);
+});
+
 const refused: [what: string, toml: string, message: RegExp][] = [
   [
     "unknown key",
@@ -45,6 +59,24 @@ const refused: [what: string, toml: string, message: RegExp][] = [
     /app.toml:6: disk\[1\].readonyl: unknown key "readonyl"; did you mean "readonly"\?$/,
   ],
   ["a far key gets no suggestion", `kernel = "debian"\nxyzzy = 1`, /unknown key "xyzzy"$/],
+  [
+    "unknown key of wl",
+    `kernel = "k"\n[wl]\nvdfs = 1`,
+    /app.toml:3: wl.vdfs: unknown key "vdfs"; did you mean "vfds"\?$/,
+  ],
+  [
+    "a socket to be found by itself",
+    `kernel = "k"\n[wl.sockets]\ntest = "auto"`,
+    /wl.sockets.test: only "wayland" can be found/,
+  ],
+  ["a name with spaces", `kernel = "k"\n[wl.sockets]\n"a b" = "/x"`, /1 to 32 characters/],
+  [
+    "sockets of a foreign backend",
+    `kernel = "k"\n[wl]\nsocket = "x"\nsockets.a = "/a"`,
+    /wl.sockets: a backend that somebody else runs/,
+  ],
+  ["an odd region", `kernel = "k"\n[wl]\nregion = "5M"`, /wl.region: the region comes in steps/],
+  ["too many descriptors", `kernel = "k"\n[wl]\nvfds = 9999`, /wl.vfds: at most 8192/],
   ["missing kernel", `name = "x"`, /app.toml: kernel: this key is required$/],
   [
     "disk of nothing",

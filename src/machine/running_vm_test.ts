@@ -129,3 +129,12 @@ tinyTest("a device tells of its worker, also when that is killed and replaced", 
   assert.deepEqual([again.state, again.restarts], ["connected", 1]);
   assert.notEqual(again.pid, rng.pid);
 });
+
+tinyTest(
+  "shared memory that no address of the guest reaches is refused by name",
+  async (folder) => {
+    const wl = { region: "1048576G" };
+    await using tiny = await TinyVm.start(folder, { wl });
+    await assert.rejects(tiny.vm.outcome, /address bits on this host. Make wl.region smaller/);
+  },
+);

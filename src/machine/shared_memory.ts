@@ -5,19 +5,21 @@ import type { SharedMemoryHost, SharedMemoryRequest } from "../vhost/mod.ts";
 /** Guests get large pages where addresses of both sides agree in this. */
 const LARGE_PAGE = 2 ** 21;
 
+type SharedMemoryControl = Pick<VirtioPciControl, "mapShared" | "unmapShared" | "clearShared">;
+
 /**
  * The memory that a device's backend shows to its driver, mapped here so that KVM can give it to the guest. This process
  * neither reads nor writes it.
  */
 export class DeviceSharedMemory implements SharedMemoryHost {
   readonly #window: Window;
-  readonly #control: VirtioPciControl;
+  readonly #control: SharedMemoryControl;
   readonly #refused: (reason: string) => void;
   /** Lengths of what is mapped, by window offset. */
   readonly #mapped = new Map<number, number>();
 
   /** @param refused is told why a wish of the backend cannot be granted */
-  constructor(window: Window, control: VirtioPciControl, refused: (reason: string) => void) {
+  constructor(window: Window, control: SharedMemoryControl, refused: (reason: string) => void) {
     this.#window = window;
     this.#control = control;
     this.#refused = refused;
