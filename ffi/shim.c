@@ -244,6 +244,28 @@ EXPORT int sp_memfd(const char *name, double size, int seal) {
 }
 
 EXPORT int sp_seals(int fd) { return result(fcntl(fd, F_GET_SEALS)); }
+EXPORT int sp_add_seals(int fd, int seals) { return result(fcntl(fd, F_ADD_SEALS, seals)); }
+
+EXPORT int sp_pipe(int *ends) { return result(pipe2(ends, O_CLOEXEC)); }
+
+// What a descriptor that a peer sent is: 1 memory, 2 a Unix stream socket, 3 a pipe, 4 an event, 0 anything else.
+EXPORT int sp_kind(int fd) {
+  struct stat st;
+  if (fstat(fd, &st)) return -errno;
+  if (S_ISREG(st.st_mode)) return fcntl(fd, F_GET_SEALS) >= 0 ? 1 : 0;
+  if (S_ISFIFO(st.st_mode)) return 3;
+  if (S_ISSOCK(st.st_mode)) {
+    int type = 0, domain = 0;
+    socklen_t size = sizeof type;
+    if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size)) return -errno;
+    size = sizeof domain;
+    if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size)) return -errno;
+    return type == SOCK_STREAM && domain == AF_UNIX ? 2 : 0;
+  }
+  // Among the anonymous inodes only an eventfd takes eight bytes, and adding zero does nothing.
+  uint64_t none = 0;
+  return (st.st_mode & S_IFMT) == 0 && write(fd, &none, sizeof none) == sizeof none ? 4 : 0;
+}
 
 // ---- Events ---------------------------------------------------------------------------------
 
@@ -252,6 +274,15 @@ EXPORT int sp_eventfd(void) { return result(eventfd(0, EFD_CLOEXEC | EFD_NONBLOC
 EXPORT int sp_event_signal(int fd) {
   uint64_t one = 1;
   return result(write(fd, &one, sizeof one)) < 0 ? -errno : 0;
+}
+
+// The event may block, as its other users wish: one that is full stays so.
+EXPORT int sp_event_add(int fd, double count) {
+  uint64_t value = (uint64_t)count;
+  struct pollfd p = {.fd = fd, .events = POLLOUT};
+  if (!(count >= 0 && count < 4294967296.0)) return -EINVAL;
+  if (poll(&p, 1, 0) <= 0) return -EAGAIN;
+  return result(write(fd, &value, sizeof value)) < 0 ? -errno : 0;
 }
 
 // The peer of a shared eventfd can make it blocking again; RWF_NOWAIT does not care.
@@ -303,10 +334,9 @@ union control {
   struct cmsghdr align;
 };
 
-EXPORT int sp_send(int fd, const uint8_t *bytes, uint32_t length, const int *fds, uint32_t count, int flags) {
+static int send_pieces(int fd, struct iovec *iov, size_t pieces, const int *fds, uint32_t count, int flags) {
   union control control;
-  struct iovec iov = {(void *)bytes, length};
-  struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1};
+  struct msghdr message = {.msg_iov = iov, .msg_iovlen = pieces};
   if (count > MAX_DESCRIPTORS) return -EINVAL;
   if (count) {
     memset(&control, 0, sizeof control);
@@ -319,6 +349,18 @@ EXPORT int sp_send(int fd, const uint8_t *bytes, uint32_t length, const int *fds
     memcpy(CMSG_DATA(header), fds, count * sizeof(int));
   }
   return result(sendmsg(fd, &message, flags | MSG_NOSIGNAL));
+}
+
+EXPORT int sp_send(int fd, const uint8_t *bytes, uint32_t length, const int *fds, uint32_t count, int flags) {
+  struct iovec iov = {(void *)bytes, length};
+  return send_pieces(fd, &iov, 1, fds, count, flags);
+}
+
+// The same from ranges of the window.
+EXPORT int sp_send_vector(int fd, double vector, uint32_t pieces, const int *fds, uint32_t count, int flags) {
+  struct iovec iov[MAX_VECTOR];
+  int bad = load_vector(iov, vector, pieces);
+  return bad ? bad : send_pieces(fd, iov, pieces, fds, count, flags);
 }
 
 // fds: room for `capacity`; info: number of descriptors, then 1 when data or descriptors were cut.

@@ -8,6 +8,9 @@ import { MESSAGE_SOCKET, monitorMessages, workerMessages } from "./worker_messag
 type SetUp = ReceivedBody<typeof workerMessages, "setUp">;
 type Monitor = BlockingPeer<typeof monitorMessages, typeof workerMessages>;
 
+/** How long the monitor may take to make a connection. */
+const PATIENCE_MS = 5000;
+
 /**
  * The worker: one device, for the frontend at the other end of a socket. It starts with its message socket and nothing
  * else; what it is comes as the first message. It ends with its frontend, if it has just one: with 0 when that hangs
@@ -55,7 +58,10 @@ class Worker {
     try {
       const window = Window.reserve();
       const log = this.#log;
-      const implementation = openDevice(device, window, log);
+      const implementation = openDevice(device, window, {
+        log,
+        openContext: (name) => this.#openContext(name),
+      });
       const loop = new DeviceLoop(implementation, {
         window,
         log,
@@ -69,6 +75,17 @@ class Worker {
       throw error instanceof RequestError ? error : new RequestError("unusable", describe(error));
     }
     return null;
+  }
+
+  /** The guest waits for it, and so does everybody else meanwhile. */
+  #openContext(name: string): Owned<Fd> | "unknown" | "unreachable" {
+    try {
+      using answer = this.#monitor.request("openContext", { name }, PATIENCE_MS);
+      return answer.body.socket.move();
+    } catch (error) {
+      if (!(error instanceof RequestError)) throw error;
+      return error.code === "unknown" ? "unknown" : "unreachable";
+    }
   }
 
   /** Deals with what the monitor wants later; false when it is gone. */

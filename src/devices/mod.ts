@@ -3,6 +3,7 @@
 export { BlkDevice, type BlkOptions, Disk, DiskError } from "./blk/mod.ts";
 export { ConsoleDevice } from "./console/mod.ts";
 export { RngDevice } from "./rng/mod.ts";
+export { WlDevice, type WlOptions } from "./wl/mod.ts";
 export {
   MESSAGE_SOCKET,
   monitorMessages,

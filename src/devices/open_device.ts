@@ -4,9 +4,16 @@ import type { VirtioDevice } from "../virtio/mod.ts";
 import { BlkDevice } from "./blk/mod.ts";
 import { ConsoleDevice } from "./console/mod.ts";
 import { RngDevice } from "./rng/mod.ts";
+import { WlDevice, type WlOptions } from "./wl/mod.ts";
 import type { workerMessages } from "./worker_messages.ts";
 
 type DeviceSetUp = ReceivedBody<typeof workerMessages, "setUp">["device"];
+
+/** What a device may use beside what it is handed. */
+export interface DeviceServices {
+  readonly log: (text: string) => void;
+  readonly openContext: WlOptions["openContext"];
+}
 
 /**
  * The device that a set-up describes; takes the descriptors out of it.
@@ -16,7 +23,7 @@ type DeviceSetUp = ReceivedBody<typeof workerMessages, "setUp">["device"];
 export function openDevice(
   setUp: DeviceSetUp,
   window: Window,
-  log: (text: string) => void,
+  { log, openContext }: DeviceServices,
 ): VirtioDevice {
   switch (setUp.kind) {
     case "blk": {
@@ -31,7 +38,9 @@ export function openDevice(
       return new ConsoleDevice(window, setUp.input?.move(), setUp.output.move());
     case "rng":
       return new RngDevice();
-    case "wl":
-      throw new RequestError("unusable", "this build has no such device");
+    case "wl": {
+      const { region: regionSize, memory, vfds, contexts } = setUp;
+      return new WlDevice(window, { regionSize, memory, vfds, contexts, openContext, log });
+    }
   }
 }

@@ -69,6 +69,16 @@ export function fileStat(fd: Fd): FileStat {
   };
 }
 
+/** What a descriptor that somebody sent can be. */
+export type FdKind = "memory" | "socket" | "pipe" | "event" | "other";
+
+const KINDS: readonly FdKind[] = ["other", "memory", "socket", "pipe", "event"];
+
+/** What a descriptor is: memory is a memfd, a socket a Unix stream socket, an event an eventfd. */
+export function fdKind(fd: Fd): FdKind {
+  return KINDS[check(library().sp_kind(fd.raw()), "examine", "a descriptor")];
+}
+
 /** How a descriptor was opened. */
 export function openMode(fd: Fd): { read: boolean; write: boolean; direct: boolean } {
   const flags = check(library().sp_status_flags(fd.raw()), "examine", "a descriptor");

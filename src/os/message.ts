@@ -1,5 +1,6 @@
 import { Errno } from "./errno.ts";
 import { Fd, type Owned } from "./fd.ts";
+import type { IoVector } from "./io_vector.ts";
 import { library } from "./library.ts";
 import { OsError } from "./os_error.ts";
 
@@ -45,6 +46,20 @@ export function sendMessage(fd: Fd, bytes: Uint8Array, fds: readonly Fd[] = [], 
       fds.length,
       flags,
     );
+    if (result !== -Errno.EINTR) return expected(result, "send a message");
+  }
+}
+
+/** {@link sendMessage} from ranges of the window. */
+export function sendVector(fd: Fd, vector: IoVector, fds: readonly Fd[] = [], flags = 0): number {
+  if (fds.length > MAX_DESCRIPTORS) {
+    throw new RangeError(`${fds.length} descriptors do not fit into a message`);
+  }
+  for (let i = 0; i < fds.length; i++) outgoing[i] = fds[i].raw();
+  const list = fds.length === 0 ? none : outgoing;
+  const { offset, count } = vector;
+  for (;;) {
+    const result = library().sp_send_vector(fd.raw(), offset, count, list, fds.length, flags);
     if (result !== -Errno.EINTR) return expected(result, "send a message");
   }
 }

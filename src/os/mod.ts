@@ -13,6 +13,8 @@ export {
   trackDescriptors,
 } from "./fd.ts";
 export {
+  type FdKind,
+  fdKind,
   type FileStat,
   fileStat,
   isTerminal,
@@ -28,7 +30,7 @@ export { IoVector, MAX_VECTOR } from "./io_vector.ts";
 export { ioctl, ioctlAt, ioctlFd, ioctlRaw } from "./ioctl.ts";
 export { type LibraryKind, useLibrary } from "./library.ts";
 export { type LockKind, testLock, tryLock, unlock } from "./lock.ts";
-export { memfd, Seal, seals } from "./memfd.ts";
+export { addSeals, memfd, Seal, seals } from "./memfd.ts";
 export {
   MAX_DESCRIPTORS,
   MessageFlags,
@@ -36,11 +38,14 @@ export {
   receiveMessage,
   receivePiece,
   sendMessage,
+  sendVector,
 } from "./message.ts";
 export { check, OsError } from "./os_error.ts";
 export { monitorFlags, type Payload, payload, workerFlags } from "./payload.ts";
+export { pipe } from "./pipe.ts";
 export { Events, Poller } from "./poller.ts";
 export { type ExitStatus, processDescriptor, reap, redirect, spawnStarter } from "./process.ts";
+export { RangeAllocator } from "./range_allocator.ts";
 export { Reactor } from "./reactor.ts";
 export {
   forbidInspection,

@@ -24,6 +24,11 @@ export class Poller implements Disposable {
   /** By number, which stays the same when an owner hands its descriptor on. */
   readonly #forget = new Map<number, () => void>();
 
+  /** Readable when something has happened: another poller can wait for it. */
+  get fd(): Fd {
+    return this.#epoll;
+  }
+
   /**
    * Watches a descriptor until it is removed or closed.
    *

@@ -31,9 +31,13 @@ export const workerSymbols = {
   sp_status_flags: { parameters: ["i32"], result: "i32" },
   sp_memfd: { parameters: ["buffer", "f64", "i32"], result: "i32" },
   sp_seals: { parameters: ["i32"], result: "i32" },
+  sp_add_seals: { parameters: ["i32", "i32"], result: "i32" },
+  sp_pipe: { parameters: ["buffer"], result: "i32" },
+  sp_kind: { parameters: ["i32"], result: "i32" },
 
   sp_eventfd: { parameters: [], result: "i32" },
   sp_event_signal: { parameters: ["i32"], result: "i32" },
+  sp_event_add: { parameters: ["i32", "f64"], result: "i32" },
   sp_event_drain: { parameters: ["i32"], result: "f64" },
   sp_epoll_create: { parameters: [], result: "i32" },
   sp_epoll_control: { parameters: ["i32", "i32", "i32", "u32", "u32"], result: "i32" },
@@ -48,6 +52,7 @@ export const workerSymbols = {
   sp_poll_one: { parameters: ["i32", "i32", "i32"], result: "i32" },
 
   sp_send: { parameters: ["i32", "buffer", "u32", "buffer", "u32", "i32"], result: "i32" },
+  sp_send_vector: { parameters: ["i32", "f64", "u32", "buffer", "u32", "i32"], result: "i32" },
   sp_receive: {
     parameters: ["i32", "buffer", "u32", "buffer", "u32", "buffer", "i32"],
     result: "i32",

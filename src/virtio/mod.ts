@@ -20,6 +20,22 @@ export { MAX_QUEUE_SIZE, ringBytes, type RingPlacement } from "./ring_layout.ts"
 export { DeviceStatus } from "./status.ts";
 export { type QueueFault, queueFaultText } from "./queue_fault.ts";
 export { type CompletionLog, Virtqueue, type VirtqueueOptions } from "./virtqueue.ts";
+export {
+  WL_FIRST_CREDIT,
+  WL_HOST_ID,
+  WL_IN_BUFFER,
+  WL_MAX_DESCRIPTORS,
+  WlCommand,
+  WlCredit,
+  WlFeature,
+  WlFlag,
+  WlHeader,
+  WlNew,
+  WlNewNamed,
+  WlResponse,
+  WlTransfer,
+  WlVfd,
+} from "./wl.ts";
 // For tests of devices.
 export {
   type MockBuffer,

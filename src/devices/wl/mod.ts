@@ -1,0 +1,3 @@
+/** Virtio Wayland. */
+
+export { WlDevice, type WlOptions } from "./wl_device.ts";
