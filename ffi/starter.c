@@ -6,7 +6,7 @@
 // merely happens to be open; it dies with the starter, and the starter with the monitor.
 //
 // Request, little endian, one packet: kind, id, then for START: argc, envc, count of descriptors,
-// reserved (0), one target number per descriptor that comes with the packet (-1: the program itself),
+// how many descriptors the process may have, one target number per descriptor that comes with the packet (-1: the program itself),
 // then argc + envc strings, each with its NUL. For KILL: a signal.
 // Answer, four words: kind, id, and for STARTED the process, for FAILED errno and stage, for EXITED
 // status and signal.
@@ -28,13 +28,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { SOCKET = 3, MAX_CHILDREN = 128, MAX_FDS = 64, MAX_STRINGS = 256, MAX_TARGET = 200, MAX_PACKET = 65536 };
+enum { SOCKET = 3, MAX_CHILDREN = 128, MAX_FDS = 64, MAX_STRINGS = 256, MAX_TARGET = 200, MAX_FILES = 65536, MAX_PACKET = 65536 };
 enum { START = 1, KILL = 2 };
 enum { STARTED = 1, FAILED = 2, EXITED = 3 };
 enum stage { REQUEST = 1, FORK = 2, DESCRIPTORS = 3, JAIL = 4, EXEC = 5 };
 
 struct start {
-  uint32_t kind, id, argc, envc, descriptors, reserved;
+  uint32_t kind, id, argc, envc, descriptors, files;
 };
 
 struct failure {
@@ -94,9 +94,9 @@ static void limit(int resource, rlim_t most) {
 // THE PLACE OF THE JAIL. Whatever must be in force before exec, since it cannot be added to the
 // threads of a running runtime, goes here: namespaces, an empty root, capabilities, Landlock. So far
 // only what needs no policy. RLIMIT_MEMLOCK stays: io_uring needs some.
-static void enter_jail(void) {
+static void enter_jail(uint32_t files) {
   limit(RLIMIT_CORE, 0);
-  limit(RLIMIT_NOFILE, 256);
+  limit(RLIMIT_NOFILE, files);
   if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)) fail(JAIL);
 }
 
@@ -142,13 +142,14 @@ static int place(int *fds, const int *targets, uint32_t count) {
   return program;
 }
 
-static void become(int *fds, const int *targets, uint32_t count, char **argv, char **envp, pid_t starter) {
+static void become(
+    int *fds, const int *targets, uint32_t count, uint32_t files, char **argv, char **envp, pid_t starter) {
   if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) || getppid() != starter) fail(JAIL);
   int program = place(fds, targets, count);
   if (setsid() < 0 || chdir("/")) fail(JAIL);
   umask(077);
   reset_signals();
-  enter_jail();
+  enter_jail(files);
   if (program >= 0) syscall(SYS_execveat, program, "", argv, envp, AT_EMPTY_PATH);
   else execve(argv[0], argv, envp);
   fail(EXEC);
@@ -178,10 +179,11 @@ static int targets_sound(const int *targets, uint32_t count) {
 static void start(size_t length, int *fds, uint32_t count) {
   char *argv[MAX_STRINGS + 1], *envp[MAX_STRINGS + 1];
   struct start *request = &packet.start;
-  uint32_t id = request->id;
+  uint32_t id = request->id, files = request->files;
   int *targets = (int *)(void *)(packet.bytes + sizeof *request);
   char *text = packet.bytes + sizeof *request + count * sizeof(int);
-  if (length < sizeof *request || request->descriptors != count || request->reserved || request->argc < 1 ||
+  if (length < sizeof *request || request->descriptors != count || request->files < MAX_TARGET ||
+      request->files > MAX_FILES || request->argc < 1 ||
       request->argc > MAX_STRINGS || request->envc > MAX_STRINGS || text > packet.bytes + length ||
       !targets_sound(targets, count) ||
       strings(text, packet.bytes + length, request->argc, request->envc, argv, envp)) {
@@ -203,7 +205,7 @@ static void start(size_t length, int *fds, uint32_t count) {
   pid_t starter = getpid(), pid = fork();
   if (pid == 0) {
     report = pipe[1];
-    become(fds, targets, count, argv, envp, starter);
+    become(fds, targets, count, files, argv, envp, starter);
   }
   int error = errno;
   close(pipe[1]);

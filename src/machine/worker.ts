@@ -76,10 +76,16 @@ export async function startWorker(
       env: workerEnvironment(),
       descriptors: [{ fd: theirs, as: MESSAGE_SOCKET }],
       program,
+      openFiles: openFilesOf(device),
     });
     return { child, ready };
   } catch (error) {
     peer[Symbol.dispose]();
     throw error;
   }
+}
+
+/** A virtual descriptor of a guest is one of the worker, or the two ends of a pipe; and one is kept while it is sent. */
+function openFilesOf(device: WorkerDevice): number | undefined {
+  return device.kind === "wl" ? 256 + 3 * device.vfds : undefined;
 }

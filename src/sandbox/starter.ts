@@ -33,11 +33,16 @@ export interface StartOptions {
   readonly env: Readonly<Record<string, string>>;
   /** Descriptors and the numbers they get. The caller keeps its own. */
   readonly descriptors?: readonly { readonly fd: Fd; readonly as: number }[];
+  /** How many descriptors the process may have; 256 when left out, 200 to 65536. */
+  readonly openFiles?: number;
   /** Where output and errors go; otherwise to the monitor's standard error. */
   readonly stderr?: Fd;
   /** The program itself, when it has no path that lasts; `argv[0]` is then just a name. */
   readonly program?: Fd;
 }
+
+/** What suffices a process of a few descriptors. */
+const OPEN_FILES = 256;
 
 interface Pending {
   readonly program: string;
@@ -119,7 +124,8 @@ export class Starter implements Disposable {
     if (options.program !== undefined) give(options.program, PROGRAM_TARGET);
     const id = ++this.#lastId;
     const environment = Object.entries(options.env).map(([name, value]) => `${name}=${value}`);
-    const packet = encodeStart(id, options.argv, environment, targets);
+    const { argv, openFiles = OPEN_FILES } = options;
+    const packet = encodeStart(id, argv, environment, targets, openFiles);
     const started = Promise.withResolvers<Child>();
     this.#pending.set(id, { program, started });
     if (!this.#send(packet, fds)) this.#fail(id, new StartError(program, "starter", 0));

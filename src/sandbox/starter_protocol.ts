@@ -16,7 +16,8 @@ export const StartHead = struct({
   argc: u32,
   envc: u32,
   descriptors: u32,
-  reserved: u32,
+  /** The most descriptors that the process may have. */
+  files: u32,
 });
 
 /** A kill request. */
@@ -29,7 +30,13 @@ export const AnswerPacket = struct({ kind: u32, id: u32, a: u32, b: u32 });
 export const PROGRAM_TARGET = -1;
 
 /** Bounds that the starter enforces. */
-export const Limits = { descriptors: 64, targets: 200, strings: 256, packet: 65536 } as const;
+export const Limits = {
+  descriptors: 64,
+  targets: 200,
+  files: 65_536,
+  strings: 256,
+  packet: 65536,
+} as const;
 
 const stages: readonly StartStage[] = ["request", "fork", "descriptors", "jail", "exec"];
 
@@ -42,6 +49,7 @@ export function stageOf(number: number): StartStage {
  * A start request.
  *
  * @param targets the number that each descriptor of the packet gets
+ * @param files how many descriptors the process may have
  * @throws RangeError when it exceeds the bounds of the starter
  * @throws TypeError for a NUL inside a string
  */
@@ -50,6 +58,7 @@ export function encodeStart(
   argv: readonly string[],
   environment: readonly string[],
   targets: readonly number[],
+  files: number,
 ): Uint8Array {
   const texts = [...argv, ...environment];
   if (texts.some((text) => text.includes("\0"))) {
@@ -62,10 +71,12 @@ export function encodeStart(
     argc: argv.length,
     envc: environment.length,
     descriptors: targets.length,
+    files,
   });
   const size = head.length + targets.length * 4 + strings.length;
   const fits = argv.length >= 1 && argv.length <= Limits.strings &&
     environment.length <= Limits.strings && targets.length <= Limits.descriptors &&
+    files >= Limits.targets && files <= Limits.files &&
     size <= Limits.packet;
   if (!fits) throw new RangeError("Arguments, environment or descriptors are too many");
   const packet = new Uint8Array(size);

@@ -164,6 +164,11 @@ Deno.test("a process starts in a clean state", async () => {
     assert.match(limits, /Max open files\s+256\s+256/);
     child.kill(15);
     assert.deepEqual(await child.exited, { signal: 15 });
+    const many = await starter.start({ argv: ["/bin/sleep", "60"], env: {}, openFiles: 1000 });
+    const raised = Deno.readTextFileSync(`/proc/${many.pid}/limits`);
+    assert.match(raised, /Max open files\s+1000\s+1000/);
+    many.kill();
+    await many.exited;
   });
 });
 
@@ -282,7 +287,7 @@ Deno.test("malformed requests are refused, and the starter goes on", async () =>
     return { kind, a, b };
   };
   const refused = { kind: 2, a: 22, b: 1 };
-  const good = encodeStart(1, ["/bin/true"], [], []);
+  const good = encodeStart(1, ["/bin/true"], [], [], 256);
   const changed = (fields: Partial<ReturnType<typeof StartHead.decode>>) => {
     const copy = good.slice();
     Object.assign(StartHead.at(new DataView(copy.buffer)), fields);
@@ -299,7 +304,8 @@ Deno.test("malformed requests are refused, and the starter goes on", async () =>
       { argc: 0x8000_0001, envc: 0x8000_0000 },
       { descriptors: 1 },
       { descriptors: 0x4000_0000 },
-      { reserved: 1 },
+      { files: 199 },
+      { files: 65_537 },
     ]
   ) assert.deepEqual(answerTo(changed(fields)), refused, JSON.stringify(fields));
   assert.deepEqual(answerTo(good.subarray(0, good.length - 1)), refused, "no NUL at the end");
@@ -307,9 +313,9 @@ Deno.test("malformed requests are refused, and the starter goes on", async () =>
   assert.deepEqual(answerTo(new Uint8Array([...good, 0])), refused, "more than it says");
   using memory = memfd("x", 1);
   assert.deepEqual(answerTo(good, [memory]), refused, "an unannounced descriptor");
-  const low = encodeStart(1, ["/bin/true"], [], [-2]);
+  const low = encodeStart(1, ["/bin/true"], [], [-2], 256);
   assert.deepEqual(answerTo(low, [memory]), refused, "a negative target");
-  const long = encodeStart(1, ["/bin/true", "x".repeat(60_000)], [], []);
+  const long = encodeStart(1, ["/bin/true", "x".repeat(60_000)], [], [], 256);
   const padded = new Uint8Array(70_000);
   padded.set(long);
   assert.deepEqual(answerTo(padded), { kind: 2, a: 90, b: 1 }, "longer than its buffer");
