@@ -1,0 +1,301 @@
+// SPDX-License-Identifier: GPL-2.0 OR BSD-3-Clause
+/*
+ * VFDs of memory: parts of the device's shared memory region, mapped write-back cached.
+ *
+ * For direct I/O into a mapping its pages need a struct page. They cost 64 bytes each, so only what is mapped gets them,
+ * when it is first touched. That takes the locks of CPU and memory hotplug, which must not be taken with mmap_lock (a
+ * move between cpusets takes them the other way round): the fault lets go of mmap_lock and is repeated.
+ *
+ * The host takes the memory away when the VFD is closed, so before that no page may be in use.
+ */
+#include <linux/file.h>
+#include <linux/io.h>
+#include <linux/maple_tree.h>
+#include <linux/memremap.h>
+#include <linux/mm.h>
+#include <linux/pfn_t.h>
+#include <linux/sizes.h>
+#include <linux/slab.h>
+
+#include "wl.h"
+
+/* What struct pages can be made for, a sub-section of the memory model. */
+#define WL_PAGES_ALIGN SZ_2M
+
+/* Pages that a fault maps around the one that was touched, a power of two. */
+#define WL_FAULT_AROUND 16
+
+/* How long those wait that cannot let go of mmap_lock. */
+#define WL_MAKE_WAIT HZ
+
+/* Physical pages that VFDs lie in, of all devices, also of those that are gone, whose pages may still be held. */
+static DEFINE_MTREE(wl_ranges);
+
+/*
+ * The memory that the host says a VFD has. An error when it is outside of the region or touches that of another VFD.
+ */
+struct wl_memory *wl_memory_reserve(struct wl_device *wl, u64 pfn, u64 size)
+{
+	struct wl_memory *memory;
+	u64 offset, reserved, larger;
+	int error;
+
+	if (pfn > wl->region_size >> WL_PFN_SHIFT)
+		return ERR_PTR(-EIO);
+	offset = pfn << WL_PFN_SHIFT;
+	if (!size || size > wl->region_size - offset)
+		return ERR_PTR(-EIO);
+	reserved = PAGE_ALIGN(size);
+	/* A host with SIZE64 keeps its VFDs apart, so that each can have struct pages. */
+	larger = round_up(size, WL_PAGES_ALIGN);
+	if (wl->has_size64 && IS_ALIGNED(wl->region + offset, WL_PAGES_ALIGN) && larger <= wl->region_size - offset)
+		reserved = larger;
+
+	memory = kzalloc(sizeof(*memory), GFP_KERNEL);
+	if (!memory)
+		return ERR_PTR(-ENOMEM);
+	memory->start = wl->region + offset;
+	memory->size = size;
+	memory->reserved = reserved;
+	init_rwsem(&memory->mapped);
+	mutex_init(&memory->lock);
+	init_waitqueue_head(&memory->state_wait);
+	INIT_WORK(&memory->make_work, wl_memory_make_work);
+	error = mtree_insert_range(&wl_ranges, PHYS_PFN(memory->start), PHYS_PFN(memory->start + reserved) - 1, memory,
+				   GFP_KERNEL);
+	if (error) {
+		kfree(memory);
+		return ERR_PTR(error == -ENOMEM ? error : -EIO);
+	}
+	return memory;
+}
+
+#ifdef CONFIG_ZONE_DEVICE
+
+static bool wl_make_pages(struct wl_memory *memory)
+{
+	struct dev_pagemap *pagemap = &memory->pagemap;
+	u64 cost = PHYS_PFN(memory->reserved) * sizeof(struct page);
+
+	if (!IS_ALIGNED(memory->start | memory->reserved, WL_PAGES_ALIGN))
+		return false;
+	if (PHYS_PFN(cost) > si_mem_available() / 2)
+		return false;
+	pagemap->type = MEMORY_DEVICE_GENERIC;
+	pagemap->range.start = memory->start;
+	pagemap->range.end = memory->start + memory->reserved - 1;
+	pagemap->nr_range = 1;
+	return !IS_ERR(memremap_pages(pagemap, NUMA_NO_NODE));
+}
+
+/* Whether anybody holds a page. One reference of each is the page map's. */
+static bool wl_pages_held(const struct wl_memory *memory)
+{
+	unsigned long pfn = PHYS_PFN(memory->start), end = PHYS_PFN(memory->start + memory->reserved);
+
+	for (; pfn < end; pfn++) {
+		if (page_ref_count(pfn_to_page(pfn)) != 1)
+			return true;
+		if (pfn % 1024 == 0)
+			cond_resched();
+	}
+	return false;
+}
+
+static void wl_unmake_pages(struct wl_memory *memory)
+{
+	memunmap_pages(&memory->pagemap);
+}
+
+#else
+
+static bool wl_make_pages(struct wl_memory *memory)
+{
+	return false;
+}
+
+static bool wl_pages_held(const struct wl_memory *memory)
+{
+	return false;
+}
+
+static void wl_unmake_pages(struct wl_memory *memory)
+{
+}
+
+#endif /* CONFIG_ZONE_DEVICE */
+
+/* Prepares memory for being mapped, once. Without mmap_lock. */
+static void wl_memory_make(struct wl_memory *memory)
+{
+	enum wl_memory_state state = WL_BARE;
+
+	mutex_lock(&memory->lock);
+	if (memory->state == WL_BARE) {
+		if (wl_make_pages(memory)) {
+			state = WL_PAGES;
+		} else {
+			/* Unused, but it fixes the type of the pages: write-back, as the mappings of programs are then. */
+			memory->window = memremap(memory->start, memory->reserved, MEMREMAP_WB);
+			if (memory->window)
+				state = WL_PLAIN;
+		}
+		/* Who sees the state sees the pages. */
+		smp_store_release(&memory->state, state);
+	}
+	mutex_unlock(&memory->lock);
+	wake_up_all(&memory->state_wait);
+}
+
+/* The VFD, whose memory it is, has a reference for this work. */
+void wl_memory_make_work(struct work_struct *work)
+{
+	struct wl_memory *memory = container_of(work, struct wl_memory, make_work);
+	struct wl_vfd *vfd = memory->vfd;
+
+	wl_memory_make(memory);
+	wl_vfd_put(vfd);
+}
+
+/* Whether there is something to give up. */
+bool wl_memory_is_mapped(const struct wl_memory *memory)
+{
+	enum wl_memory_state state = smp_load_acquire(&memory->state);
+
+	return state == WL_PAGES || state == WL_PLAIN;
+}
+
+/*
+ * Gives up the pages, when nothing maps them any more. False while somebody holds one. Takes milliseconds if they were
+ * ever mapped.
+ */
+bool wl_memory_unmap(struct wl_memory *memory)
+{
+	mutex_lock(&memory->lock);
+	if (memory->state == WL_PAGES) {
+		if (wl_pages_held(memory)) {
+			mutex_unlock(&memory->lock);
+			return false;
+		}
+		wl_unmake_pages(memory);
+	} else if (memory->state == WL_PLAIN) {
+		memunmap(memory->window);
+	}
+	if (memory->state != WL_UNMAPPED)
+		mtree_erase(&wl_ranges, PHYS_PFN(memory->start));
+	smp_store_release(&memory->state, WL_UNMAPPED);
+	mutex_unlock(&memory->lock);
+	wake_up_all(&memory->state_wait);
+	return true;
+}
+
+/* Takes the pages out of all mappings; who touches one from now on gets SIGBUS. */
+void wl_memory_hang_up(struct wl_vfd *vfd)
+{
+	struct wl_memory *memory = vfd->memory;
+
+	down_write(&memory->mapped);
+	memory->hung_up = true;
+	if (vfd->inode)
+		unmap_mapping_range(vfd->inode->i_mapping, 0, 0, 1);
+	up_write(&memory->mapped);
+}
+
+static vm_fault_t wl_insert(struct vm_fault *vmf, const struct wl_memory *memory, unsigned long address, pgoff_t offset)
+{
+	unsigned long pfn = PHYS_PFN(memory->start) + offset;
+	int error;
+
+	if (memory->state == WL_PLAIN)
+		return vmf_insert_mixed(vmf->vma, address, __pfn_to_pfn_t(pfn, PFN_DEV));
+	error = vm_insert_page(vmf->vma, address, pfn_to_page(pfn));
+	if (!error || error == -EBUSY)
+		return VM_FAULT_NOPAGE;
+	return error == -ENOMEM ? VM_FAULT_OOM : VM_FAULT_SIGBUS;
+}
+
+/* Maps a page and its neighbours. */
+static vm_fault_t wl_insert_around(struct vm_fault *vmf, const struct wl_memory *memory)
+{
+	pgoff_t pages = PHYS_PFN(PAGE_ALIGN(memory->size));
+	struct vm_area_struct *vma = vmf->vma;
+	pgoff_t first, last, offset;
+	vm_fault_t result;
+
+	if (vmf->pgoff >= pages)
+		return VM_FAULT_SIGBUS;
+	result = wl_insert(vmf, memory, vmf->address, vmf->pgoff);
+	if (result != VM_FAULT_NOPAGE)
+		return result;
+	first = max(round_down(vmf->pgoff, WL_FAULT_AROUND), vma->vm_pgoff);
+	last = min3(round_down(vmf->pgoff, WL_FAULT_AROUND) + WL_FAULT_AROUND, pages, vma->vm_pgoff + vma_pages(vma));
+	for (offset = first; offset < last; offset++) {
+		unsigned long address = vma->vm_start + ((offset - vma->vm_pgoff) << PAGE_SHIFT);
+
+		if (offset != vmf->pgoff && wl_insert(vmf, memory, address, offset) != VM_FAULT_NOPAGE)
+			break;
+	}
+	return VM_FAULT_NOPAGE;
+}
+
+/* The first fault of all. 0 when the pages are there; otherwise the answer to this fault. */
+static vm_fault_t wl_await_pages(struct vm_fault *vmf, struct wl_memory *memory)
+{
+	struct file *file;
+
+	if (smp_load_acquire(&memory->state) != WL_BARE)
+		return 0;
+	if (fault_flag_allow_retry_first(vmf->flags)) {
+		if (vmf->flags & FAULT_FLAG_RETRY_NOWAIT)
+			return VM_FAULT_RETRY;
+		file = get_file(vmf->vma->vm_file);
+		mmap_read_unlock(vmf->vma->vm_mm);
+		wl_memory_make(memory);
+		fput(file);
+		return VM_FAULT_RETRY;
+	}
+	/* Who pins pages may have to keep mmap_lock; the work that mmap() started needs it not. */
+	wait_event_timeout(memory->state_wait, smp_load_acquire(&memory->state) != WL_BARE, WL_MAKE_WAIT);
+	return smp_load_acquire(&memory->state) == WL_BARE ? VM_FAULT_SIGBUS : 0;
+}
+
+static vm_fault_t wl_memory_fault(struct vm_fault *vmf)
+{
+	struct wl_vfd *vfd = vmf->vma->vm_private_data;
+	struct wl_memory *memory = vfd->memory;
+	vm_fault_t result = wl_await_pages(vmf, memory);
+
+	if (result)
+		return result;
+	down_read(&memory->mapped);
+	if (memory->hung_up || !wl_memory_is_mapped(memory))
+		result = VM_FAULT_SIGBUS;
+	else
+		result = wl_insert_around(vmf, memory);
+	up_read(&memory->mapped);
+	return result;
+}
+
+static const struct vm_operations_struct wl_memory_operations = {
+	.fault = wl_memory_fault,
+};
+
+int wl_memory_mmap(struct file *file, struct vm_area_struct *vma)
+{
+	struct wl_vfd *vfd = file->private_data;
+
+	if (!vfd->writable && vma->vm_flags & VM_MAYSHARE) {
+		if (vma->vm_flags & VM_WRITE)
+			return -EACCES;
+		vma->vm_flags &= ~VM_MAYWRITE;
+	}
+	vma->vm_flags |= VM_MIXEDMAP | VM_DONTEXPAND | VM_DONTDUMP;
+	vma->vm_ops = &wl_memory_operations;
+	vma->vm_private_data = vfd;
+	if (READ_ONCE(vfd->memory->state) == WL_BARE) {
+		kref_get(&vfd->ref);
+		if (!queue_work(wl_workqueue, &vfd->memory->make_work))
+			wl_vfd_put(vfd);
+	}
+	return 0;
+}
