@@ -4,8 +4,8 @@ import { KernelBuildError } from "./kernel_build_error.ts";
 export interface MakeOptions {
   /** The kernel's source. */
   readonly tree: string;
-  /** Where what is built goes. */
-  readonly output: string;
+  /** Where what is built goes, by default the source. */
+  readonly output?: string;
   readonly targets: readonly string[];
   /** Variables for make's command line. */
   readonly variables?: Readonly<Record<string, string>>;
@@ -39,7 +39,11 @@ const REPRODUCIBLE = {
 export async function make(options: MakeOptions): Promise<void> {
   const { tree, output, targets, jobs = navigator.hardwareConcurrency, signal } = options;
   signal?.throwIfAborted();
-  const variables = { ...REPRODUCIBLE, ...options.variables, O: output };
+  const variables = {
+    ...REPRODUCIBLE,
+    ...options.variables,
+    ...(output === undefined ? {} : { O: output }),
+  };
   const child = new Deno.Command("nice", {
     args: [
       "-n",
@@ -73,7 +77,7 @@ export async function make(options: MakeOptions): Promise<void> {
     signal?.throwIfAborted();
     if (!status.success) {
       throw new KernelBuildError(
-        `Cannot build the kernel: make ${targets.join(" ")} failed in ${output}.`,
+        `Cannot build the kernel: make ${targets.join(" ")} failed in ${output ?? tree}.`,
         errors.join("\n"),
       );
     }

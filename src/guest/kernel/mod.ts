@@ -1,6 +1,8 @@
 // Guest kernels: Debian's fetched without touching the host, small ones built from source, kept in the cache folder.
+export { buildDebianModule, type ModuleBuildOptions } from "./build_debian_module.ts";
 export { buildKernel, currentKernel, type KernelBuildOptions } from "./build_kernel.ts";
 export { debianKernel, debianKernels, type GuestKernel, kernelsDir } from "./debian_kernel.ts";
+export { guestDrivers } from "./drivers.ts";
 export { extractVmlinux } from "./extract_vmlinux.ts";
 export { fetchDebianKernel } from "./fetch_debian_kernel.ts";
 export { type GuestDriver } from "./guest_driver.ts";

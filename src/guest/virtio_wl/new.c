@@ -157,7 +157,7 @@ static int wl_accept(struct wl_vfd *vfd, const struct wl_vfd_new *answer, u32 wr
 	if (vfd->kind != WL_MEMORY)
 		return 0;
 	given = le32_to_cpu(answer->size);
-	if (wl->has_size64 && written >= sizeof(*answer))
+	if (wl->has_size64 && written >= WL_VFD_NEW_LARGE)
 		given |= (u64)le32_to_cpu(answer->size_high) << 32;
 	if (!answer->pfn || given < size) {
 		wl_bad(wl, "%llu bytes of memory instead of %llu", given, size);
@@ -365,7 +365,7 @@ void wl_announced(struct wl_device *wl, const void *message, u32 length)
 		wl_bad(wl, "NEW of %u bytes for id %#x", length, id);
 		return;
 	}
-	if (wl->has_size64 && length >= WL_VFD_NEW_SHORT + sizeof(announced->size_high))
+	if (wl->has_size64 && length >= WL_VFD_NEW_LARGE)
 		size |= (u64)le32_to_cpu(announced->size_high) << 32;
 	vfd = wl_announced_vfd(wl, flags, is_memory);
 	if (!vfd) {

@@ -95,8 +95,9 @@ struct wl_vfd_new {
 
 static_assert(sizeof(struct wl_vfd_new) == 64);
 
-/* What there is of it without SIZE64. */
+/* What there is of it at least, without and with SIZE64. */
 #define WL_VFD_NEW_SHORT 28
+#define WL_VFD_NEW_LARGE 32
 static_assert(offsetof(struct wl_vfd_new, size_high) == WL_VFD_NEW_SHORT);
 
 /* SEND and RECV; data follows the ids. */
