@@ -136,7 +136,7 @@ export class Machine implements Disposable {
 
   /** No vCPU will run any more, or one has ended what all of them do. */
   get ended(): boolean {
-    return this.#threads.some((thread) => thread.gone);
+    return this.#threads.some((thread) => thread.leaving);
   }
 
   /** Exits of all vCPUs so far, by KVM exit reason. */
@@ -158,9 +158,17 @@ export class Machine implements Disposable {
   #onAttention(): void {
     this.#parts.attention.drain();
     this.#lookForParked();
-    if (!this.#threads.some((thread) => thread.gone)) return;
+    if (!this.ended) return;
     this.quit();
-    if (!this.#threads.every((thread) => thread.gone)) return;
+    if (this.#threads.every((thread) => thread.leaving)) this.#end();
+  }
+
+  /** All threads leave: the last step of each is a moment away, and nobody tells of it. */
+  #end(): void {
+    if (!this.#threads.every((thread) => thread.gone)) {
+      setTimeout(() => this.#end());
+      return;
+    }
     const first = this.#threads.find(({ control }) => control.outcome !== Outcome.None);
     if (first === undefined) this.#ended.resolve({ kind: "quit" });
     else if (first.control.outcome === Outcome.ThreadFailed) {

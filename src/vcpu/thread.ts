@@ -33,8 +33,10 @@ function runThread(start: ThreadStart): void {
     // The control thread gets it as the worker's error event, which `close` would swallow.
     throw error;
   } finally {
-    control.state = ThreadState.Gone;
+    control.state = ThreadState.Leaving;
     attention.signal();
+    // From here on nothing that is shared may be touched: the machine may be taken apart.
+    control.state = ThreadState.Gone;
   }
   // The last thing that this thread does: nothing runs behind it.
   close();

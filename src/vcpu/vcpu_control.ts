@@ -6,7 +6,7 @@ import { Outcome, type OutcomeKind } from "./outcome.ts";
 export const Command = { Park: 0, Run: 1, Quit: 2 } as const;
 
 /** Where a vCPU thread is. */
-export const ThreadState = { Starting: 0, Parked: 1, Running: 2, Gone: 3 } as const;
+export const ThreadState = { Starting: 0, Parked: 1, Running: 2, Leaving: 3, Gone: 4 } as const;
 
 /** KVM's exit reasons are small numbers; those from here on share the last counter. */
 const COUNTERS = 40;

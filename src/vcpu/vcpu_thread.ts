@@ -74,6 +74,11 @@ export class VcpuThread {
     return this.control.command === Command.Park && this.control.state === ThreadState.Parked;
   }
 
+  /** Whether the thread has ended, or does nothing any more but end. */
+  get leaving(): boolean {
+    return this.control.state >= ThreadState.Leaving;
+  }
+
   get gone(): boolean {
     return this.control.state === ThreadState.Gone;
   }
@@ -82,6 +87,6 @@ export class VcpuThread {
     // A kick that comes just before KVM_RUN would be lost; with this KVM_RUN returns at once.
     this.#vcpu.run.immediateExit = true;
     const { state, threadId } = this.control;
-    if (threadId !== 0 && state !== ThreadState.Gone) kickThread(threadId);
+    if (threadId !== 0 && state < ThreadState.Leaving) kickThread(threadId);
   }
 }
