@@ -1,3 +1,4 @@
+import type { Transport } from "../msg/mod.ts";
 import { Events, type Fd, memfd, type Owned, type Poller, type Window } from "../os/mod.ts";
 import {
   Feature,
@@ -41,6 +42,8 @@ export interface BackendHost {
   readonly kickTag: number;
   /** One line for people. */
   readonly log: (text: string) => void;
+  /** A transport over a socket that came over the connection; it moves in there. */
+  readonly transport: (socket: Owned<Fd>) => Transport;
   /** The transport's memory that can be shared with a frontend; a memfd when left out. */
   readonly allocateShared?: (name: string, size: number) => Owned<Fd>;
 }
@@ -73,8 +76,8 @@ export class Backend implements Disposable {
   #protocol = 0n;
   #requests: BackendRequests | undefined;
 
-  /** @param fd a connected socket; moves in here */
-  constructor(fd: Owned<Fd>, device: VirtioDevice, host: BackendHost) {
+  /** @param connection with the frontend; moves in here */
+  constructor(connection: Transport, device: VirtioDevice, host: BackendHost) {
     this.#device = device;
     this.#host = host;
     this.#queues = new BackendQueues(device, host);
@@ -83,7 +86,7 @@ export class Backend implements Disposable {
       (device.config.length > 0 ? CONFIG_FEATURES : 0n) |
       (device.sharedMemory === undefined ? 0n : SHARED_MEMORY_FEATURES);
     this.#handlers = this.#table();
-    this.#connection = new BackendConnection(fd, {
+    this.#connection = new BackendConnection(connection, {
       replyAck: () => (this.#protocol & ProtocolFeature.ReplyAck) !== 0n,
       handle: (message) => this.#handlers.get(message.request)?.(message) ?? undefined,
     }, host.log);
@@ -288,7 +291,8 @@ export class Backend implements Disposable {
   #setRequests({ request, fds }: IncomingMessage): void {
     if (fds.length !== 1) throw broke(request, "descriptors", "no descriptor came");
     this.#requests?.[Symbol.dispose]();
-    this.#requests = new BackendRequests(fds[0], this.#host.log);
+    const { transport, log } = this.#host;
+    this.#requests = new BackendRequests(transport(fds[0]), log);
   }
 
   #sharedMemory(): BackendAnswer {

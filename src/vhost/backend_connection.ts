@@ -1,4 +1,5 @@
-import { Errno, type Fd, OsError, type Owned, sendMessage, setNonBlocking } from "../os/mod.ts";
+import type { Transport } from "../msg/mod.ts";
+import { type Fd, OsError, type Owned } from "../os/mod.ts";
 import { messageShapes } from "./backend_messages.ts";
 import { BackendRefusal } from "./backend_refusal.ts";
 import { messageBytes } from "./message_bytes.ts";
@@ -30,23 +31,22 @@ const MESSAGES_PER_TURN = 32;
 /** The backend's end of a vhost-user connection: checks shapes, answers, acknowledges. */
 export class BackendConnection implements Disposable {
   readonly #reader: MessageReader;
-  readonly #fd: Owned<Fd>;
+  readonly #transport: Transport;
   #isBroken = false;
 
-  /** @param fd moves in here */
+  /** @param transport moves in here */
   constructor(
-    fd: Owned<Fd>,
+    transport: Transport,
     private readonly handler: BackendHandler,
     private readonly log: (text: string) => void,
   ) {
-    this.#fd = fd.move();
-    setNonBlocking(this.#fd, true);
-    this.#reader = new MessageReader(this.#fd, broke, checkHeader);
+    this.#transport = transport;
+    this.#reader = new MessageReader(transport, broke, checkHeader);
   }
 
   /** For a poller; stays here. */
   get fd(): Fd {
-    return this.#fd;
+    return this.#transport.fd;
   }
 
   /** It is over because the frontend broke the protocol, rather than left. */
@@ -106,17 +106,17 @@ export class BackendConnection implements Disposable {
 
   #send(request: number, payload: Uint8Array, fds: readonly Owned<Fd>[] = []): void {
     const bytes = messageBytes(request, HeaderFlags.Reply, payload);
-    const sent = sendMessage(this.#fd, bytes, fds);
+    const sent = this.#transport.send(bytes, fds);
     for (const fd of fds) fd[Symbol.dispose]();
     // Its end, if that is why, is read next. Otherwise it asks on and on and never listens.
-    if (sent >= 0 && sent < bytes.length || sent === -Errno.EAGAIN) {
+    if (sent !== bytes.length && sent !== "closed") {
       throw broke(request, "unexpected", "the frontend does not take its answers");
     }
   }
 
   [Symbol.dispose](): void {
     this.#reader[Symbol.dispose]();
-    this.#fd[Symbol.dispose]();
+    this.#transport[Symbol.dispose]();
   }
 }
 

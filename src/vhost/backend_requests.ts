@@ -1,4 +1,5 @@
-import { Events, type Fd, type Owned, pollOne, sendMessage, setNonBlocking } from "../os/mod.ts";
+import type { Transport } from "../msg/mod.ts";
+import { Events, type Fd, pollOne } from "../os/mod.ts";
 import type { SharedMemoryMapper } from "../virtio/mod.ts";
 import { messageBytes } from "./message_bytes.ts";
 import { type IncomingHeader, MessageReader } from "./message_reader.ts";
@@ -14,22 +15,21 @@ const PATIENCE_MS = 5000;
  * a device goes on only when its memory is where its driver will look.
  */
 export class BackendRequests implements Disposable, SharedMemoryMapper {
-  readonly #fd: Owned<Fd>;
+  readonly #transport: Transport;
   readonly #reader: MessageReader;
   readonly #log: (text: string) => void;
   #failed = false;
 
-  /** @param fd what SetBackendReqFd brought; moves in here */
-  constructor(fd: Owned<Fd>, log: (text: string) => void) {
-    this.#fd = fd.move();
+  /** @param transport of what SetBackendReqFd brought; moves in here */
+  constructor(transport: Transport, log: (text: string) => void) {
+    this.#transport = transport;
     this.#log = log;
-    setNonBlocking(this.#fd, true);
-    this.#reader = new MessageReader(this.#fd, broke, checkHeader);
+    this.#reader = new MessageReader(transport, broke, checkHeader);
   }
 
   /** Says that the config space is another now. */
   announceConfigChange(): void {
-    sendMessage(this.#fd, messageBytes(BackendMessage.ConfigChange, 0));
+    this.#transport.send(messageBytes(BackendMessage.ConfigChange, 0), []);
   }
 
   map(
@@ -55,7 +55,7 @@ export class BackendRequests implements Disposable, SharedMemoryMapper {
     try {
       const message = messageBytes(request, HeaderFlags.NeedReply, payload);
       // Nothing else waits in this socket: a message that does not fit was not read by anyone.
-      if (sendMessage(this.#fd, message, fds) === message.length) return this.#answer(request);
+      if (this.#transport.send(message, fds) === message.length) return this.#answer(request);
       this.#log("the frontend does not take requests of its backend");
     } catch (error) {
       this.#log(error instanceof Error ? error.message : String(error));
@@ -78,14 +78,14 @@ export class BackendRequests implements Disposable, SharedMemoryMapper {
       }
       const left = Math.ceil(deadline - performance.now());
       if (left <= 0) throw broke(request, "unexpected", `no answer within ${PATIENCE_MS} ms`);
-      pollOne(this.#fd, Events.In, left);
+      pollOne(this.#transport.fd, Events.In, left);
     }
   }
 
   [Symbol.dispose](): void {
     this.#failed = true;
     this.#reader[Symbol.dispose]();
-    this.#fd[Symbol.dispose]();
+    this.#transport[Symbol.dispose]();
   }
 }
 

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { MachineMemory } from "../memory/mod.ts";
+import { unixTransport } from "../msg/mod.ts";
 import {
   EventFd,
   type Fd,
@@ -91,8 +92,9 @@ class Scene implements Disposable {
 
   constructor() {
     const [ours, theirs] = socketPair();
-    this.backend = new Backend(theirs, this.device, {
+    this.backend = new Backend(unixTransport(theirs), this.device, {
       window,
+      transport: unixTransport,
       poller: this.#poller,
       kickTag: 0,
       log: (text) => this.log.push(text),

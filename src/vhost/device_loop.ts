@@ -9,6 +9,7 @@ import {
   pollOne,
   type Window,
 } from "../os/mod.ts";
+import { unixTransport } from "../msg/mod.ts";
 import type { DeviceSource, VirtioDevice } from "../virtio/mod.ts";
 import { Backend, type BackendHost } from "./backend.ts";
 
@@ -56,7 +57,7 @@ export class DeviceLoop implements Disposable {
   #isOver = false;
 
   constructor(private readonly device: VirtioDevice, { window, log, control }: DeviceLoopOptions) {
-    this.#host = { window, log, poller: this.#poller, kickTag: KICK_TAG };
+    this.#host = { window, log, poller: this.#poller, kickTag: KICK_TAG, transport: unixTransport };
     this.#control = control;
     if (control !== undefined) this.#poller.add(control.fd, CONTROL_TAG);
     for (const [i, source] of (device.sources ?? []).entries()) this.#watch(i, source);
@@ -65,7 +66,7 @@ export class DeviceLoop implements Disposable {
   /** Serves one frontend until it hangs up, or it is the end, or breaks the protocol: then the answer is false. */
   serve(connection: Owned<Fd>): boolean {
     const host = { ...this.#host, log: limited(this.#host.log) };
-    using backend = new Backend(connection, this.device, host);
+    using backend = new Backend(host.transport(connection), this.device, host);
     const poller = this.#poller;
     poller.add(backend.fd, CONNECTION_TAG);
     let busy = false;

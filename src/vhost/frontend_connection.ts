@@ -1,12 +1,5 @@
-import {
-  Errno,
-  Events,
-  type Fd,
-  type Owned,
-  type Reactor,
-  sendMessage,
-  setNonBlocking,
-} from "../os/mod.ts";
+import { type NoChunk, type Transport, unixTransport } from "../msg/mod.ts";
+import { Events, type Fd, type Owned, type Reactor } from "../os/mod.ts";
 import { BackendAway, BackendDisconnected } from "./backend_errors.ts";
 import { messageBytes } from "./message_bytes.ts";
 import { type IncomingHeader, type IncomingMessage, MessageReader } from "./message_reader.ts";
@@ -58,7 +51,7 @@ export interface FrontendConnectionOptions {
  * same error ({@link ProtocolError}, {@link BackendDisconnected}, {@link BackendAway}).
  */
 export class FrontendConnection implements Disposable {
-  readonly #fd: Owned<Fd>;
+  readonly #transport: Transport;
   readonly #reader: MessageReader;
   readonly #unwatch: () => void;
   readonly #unsent: Unsent[] = [];
@@ -75,14 +68,13 @@ export class FrontendConnection implements Disposable {
     private readonly options: FrontendConnectionOptions,
   ) {
     this.replyTimeoutMs = options.replyTimeoutMs;
-    this.#fd = fd.move();
-    setNonBlocking(this.#fd, true);
+    this.#transport = unixTransport(fd);
     this.#reader = new MessageReader(
-      this.#fd,
+      this.#transport,
       (request, violation, detail) => this.breach(request, violation, detail),
       (header) => this.#checkHeader(header),
     );
-    this.#unwatch = reactor.add(this.#fd, (events) => this.#ready(events));
+    this.#unwatch = reactor.add(this.#transport.fd, (events) => this.#ready(events));
   }
 
   /** Why the connection is of no more use, if it is not. */
@@ -152,31 +144,31 @@ export class FrontendConnection implements Disposable {
   }
 
   #flush(): void {
-    let result = 0;
+    let sent: number | NoChunk = 0;
     while (this.#unsent.length > 0) {
       const message = this.#unsent[0];
       try {
-        result = sendMessage(this.#fd, message.bytes.subarray(message.at), message.fds);
+        sent = this.#transport.send(message.bytes.subarray(message.at), message.fds);
       } catch (error) {
         this.break(error as Error);
         return;
       }
-      if (result < 0) break;
-      message.at += result;
+      if (typeof sent !== "number") break;
+      message.at += sent;
       closeAll(message.fds);
       if (message.at < message.bytes.length) continue;
       this.#unsent.shift();
       message.pending.sent = true;
       if (message.pending.shape === undefined) this.#settle(message.pending, noReply);
     }
-    if (result < 0 && result !== -Errno.EAGAIN) this.#disconnected();
+    if (sent === "closed") this.#disconnected();
     else this.#watchFor(this.#unsent.length > 0 ? Events.In | Events.Out : Events.In);
   }
 
   #watchFor(events: number): void {
     if (events === this.#watching) return;
     this.#watching = events;
-    this.reactor.change(this.#fd, events);
+    this.reactor.change(this.#transport.fd, events);
   }
 
   #settle(pending: Pending, reply: Reply): void {
@@ -254,7 +246,7 @@ export class FrontendConnection implements Disposable {
     this.#error = error;
     this.#unwatch();
     this.#reader[Symbol.dispose]();
-    this.#fd[Symbol.dispose]();
+    this.#transport[Symbol.dispose]();
     const left = new Set([...this.#awaited, ...this.#unsent.map((message) => message.pending)]);
     for (const message of this.#unsent) closeAll(message.fds);
     this.#unsent.length = 0;

@@ -1,12 +1,5 @@
-import {
-  Errno,
-  type Fd,
-  type Owned,
-  type Reactor,
-  sendMessage,
-  setNonBlocking,
-  socketPair,
-} from "../os/mod.ts";
+import { type Transport, unixTransport } from "../msg/mod.ts";
+import { type Fd, type Owned, type Reactor, socketPair } from "../os/mod.ts";
 import { messageBytes } from "./message_bytes.ts";
 import { type IncomingHeader, type IncomingMessage, MessageReader } from "./message_reader.ts";
 import type { SharedMemoryHost } from "./frontend_options.ts";
@@ -42,7 +35,7 @@ export interface FrontendRequestsOptions {
  * negotiated breaks the protocol. No request is answered late: a backend that waits for us can still be asked by us.
  */
 export class FrontendRequests implements Disposable {
-  readonly #own: Owned<Fd>;
+  readonly #own: Transport;
   readonly #reader: MessageReader;
   readonly #unwatch: () => void;
   /** The backend's end, to be handed over with SetBackendReqFd and then disposed. */
@@ -60,14 +53,15 @@ export class FrontendRequests implements Disposable {
       this.#shapes.set(BackendMessage.ShmemMap, { size, fds: 1 });
       this.#shapes.set(BackendMessage.ShmemUnmap, { size, fds: 0 });
     }
-    [this.#own, this.peer] = socketPair();
-    setNonBlocking(this.#own, true);
+    const [own, peer] = socketPair();
+    this.#own = unixTransport(own);
+    this.peer = peer;
     this.#reader = new MessageReader(
       this.#own,
       (request, violation, detail) => this.#broke(request, violation, detail),
       (header) => this.#checkHeader(header),
     );
-    this.#unwatch = reactor.add(this.#own, () => this.#receive());
+    this.#unwatch = reactor.add(this.#own.fd, () => this.#receive());
   }
 
   #receive(): void {
@@ -112,9 +106,9 @@ export class FrontendRequests implements Disposable {
     if (this.options.replyAck && (flags & HeaderFlags.NeedReply) !== 0) {
       const value = done ? 0n : 1n;
       const reply = messageBytes(request, HeaderFlags.Reply, U64.encode({ value }));
-      const sent = sendMessage(this.#own, reply);
+      const sent = this.#own.send(reply, []);
       // Gone: the end of this way is read next.
-      if (sent >= 0 && sent < reply.length || sent === -Errno.EAGAIN) {
+      if (sent !== reply.length && sent !== "closed") {
         throw this.#broke(request, "unexpected", "it asks on and on without taking the answers");
       }
     }

@@ -1,4 +1,5 @@
-import { Errno, type Fd, type Owned, receiveMessage } from "../os/mod.ts";
+import type { NoChunk, Transport } from "../msg/mod.ts";
+import type { Fd, Owned } from "../os/mod.ts";
 import { Header } from "./payloads.ts";
 import { HeaderFlags, MAX_MESSAGE_FDS, MAX_PAYLOAD_SIZE } from "./protocol.ts";
 import type { ProtocolError, Violation } from "./protocol_error.ts";
@@ -19,12 +20,9 @@ export interface IncomingMessage extends IncomingHeader {
   readonly fds: Owned<Fd>[];
 }
 
-/** What reading can come to, besides a message. */
-export type NoMessage = "later" | "closed";
-
 /**
- * Takes messages from a non-blocking stream socket, in however many pieces they come. It asks the
- * socket for no byte beyond the message at hand, so that descriptors stay with their message.
+ * Takes messages from a stream, in however many pieces they come. It asks for no byte beyond the
+ * message at hand, so that descriptors stay with their message.
  */
 export class MessageReader implements Disposable {
   readonly #buffer = new Uint8Array(Header.size + MAX_PAYLOAD_SIZE);
@@ -34,13 +32,13 @@ export class MessageReader implements Disposable {
   #fds: Owned<Fd>[] = [];
 
   /**
-   * @param fd stays the caller's
+   * @param transport stays the caller's
    * @param broken makes the error for a message of this socket
    * @param checkHeader throws when this header is none that the socket may carry now; called before
    *   any byte of the payload is taken
    */
   constructor(
-    readonly fd: Fd,
+    private readonly transport: Transport,
     private readonly broken: (
       request: number | undefined,
       violation: Violation,
@@ -59,16 +57,15 @@ export class MessageReader implements Disposable {
    *
    * @throws ProtocolError on one that no peer may send; the reader is then of no more use
    */
-  read(): IncomingMessage | NoMessage {
+  read(): IncomingMessage | NoChunk {
     while (this.#filled < this.#needed) {
       const part = this.#buffer.subarray(this.#filled, this.#needed);
-      const received = receiveMessage(this.fd, part, MAX_MESSAGE_FDS);
-      this.#fds.push(...received.fds);
-      if (received.length === -Errno.EAGAIN) return "later";
-      if (received.length <= 0) return "closed";
+      const chunk = this.transport.receive(part);
+      if (chunk === "later" || chunk === "closed") return chunk;
+      this.#fds.push(...chunk.fds);
       const first = this.#filled < Header.size;
-      this.#filled += received.length;
-      if (received.truncated || this.#fds.length > MAX_MESSAGE_FDS) {
+      this.#filled += chunk.length;
+      if (chunk.lost || this.#fds.length > MAX_MESSAGE_FDS) {
         const request = this.#filled >= Header.size ? this.#header().request : undefined;
         const detail = `more than ${MAX_MESSAGE_FDS} descriptors came with one message`;
         throw this.broken(request, "descriptors", detail);

@@ -10,6 +10,7 @@ import {
   socketPair,
   Window,
 } from "../os/mod.ts";
+import { unixTransport } from "../msg/mod.ts";
 import { DeviceId, type SharedMemoryMapper, type VirtioDevice } from "../virtio/mod.ts";
 import {
   Backend,
@@ -167,8 +168,13 @@ function withBackend(protocol: bigint, body: (scene: BackendScene) => void): voi
   const log: string[] = [];
   const [ours, theirs] = socketPair();
   using poller = new Poller();
-  const host = { window, poller, kickTag: 1, log: (text: string) => log.push(text) };
-  using backend = new Backend(theirs, device, host);
+  using backend = new Backend(unixTransport(theirs), device, {
+    window,
+    poller,
+    kickTag: 1,
+    transport: unixTransport,
+    log: (text) => log.push(text),
+  });
   using frontend = new RawFrontend(ours, () => backend.receive());
   const [socket, theirEnd] = socketPair();
   using _socket = socket, _given = theirEnd;
