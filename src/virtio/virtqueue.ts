@@ -82,8 +82,10 @@ export class Virtqueue {
   #fault: QueueFault | undefined;
   /** The next entry of the available ring to take. */
   #next: number;
-  /** The available index when we looked last. */
+  /** The available index when we looked last for something to take. */
   #seen: number;
+  /** The available index when the round began, or we looked last: what a device leaves there is nothing new to it. */
+  #noticed: number;
   #usedIndex: number;
   /** The used index when we last thought about signalling. */
   #signalled: number;
@@ -110,7 +112,7 @@ export class Virtqueue {
     this.#indirect = options.indirect;
     this.#log = options.log;
     this.#resubmit = [...options.resubmit ?? []].reverse();
-    this.#next = this.#seen = options.base & 0xffff;
+    this.#next = this.#seen = this.#noticed = options.base & 0xffff;
     this.#usedIndex = this.#signalled = Atomics.load(this.#used, Used.index);
   }
 
@@ -189,13 +191,14 @@ export class Virtqueue {
   /** For the transport, before the device processes the queue: kicks are not needed for now. */
   beginRound(): void {
     this.#budget = CHAINS_PER_ROUND;
+    this.#noticed = Atomics.load(this.#avail, Avail.index);
     if (!this.#eventIndex) this.#used[Used.flags] = USED_NO_NOTIFY;
   }
 
-  /** For the transport, in a round: the driver has made something available that was not looked at. */
+  /** For the transport, in a round: the driver has made something available meanwhile that the device does not know of. */
   get hasMore(): boolean {
     if (this.#fault !== undefined) return false;
-    return this.#budget === 0 || Atomics.load(this.#avail, Avail.index) !== this.#seen;
+    return this.#budget === 0 || Atomics.load(this.#avail, Avail.index) !== this.#noticed;
   }
 
   /**
@@ -208,9 +211,9 @@ export class Virtqueue {
     this.notify();
     if (this.#fault !== undefined) return false;
     if (this.#budget === 0) return true;
-    if (this.#eventIndex) Atomics.store(this.#used, this.#used.length - 1, this.#seen);
+    if (this.#eventIndex) Atomics.store(this.#used, this.#used.length - 1, this.#noticed);
     else Atomics.store(this.#used, Used.flags, 0);
-    return Atomics.load(this.#avail, Avail.index) !== this.#seen;
+    return Atomics.load(this.#avail, Avail.index) !== this.#noticed;
   }
 
   /** Signals when something was completed since the last time and the driver wants to know. */
@@ -239,7 +242,7 @@ export class Virtqueue {
       this.break("available-index");
       return false;
     }
-    this.#seen = seen;
+    this.#seen = this.#noticed = seen;
     return count > 0;
   }
 }

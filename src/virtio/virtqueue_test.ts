@@ -154,6 +154,29 @@ Deno.test("more than 4 GiB in one chain are too large", () => {
   assert.equal(chain.push(0, 1, true), "too-large");
 });
 
+Deno.test("what a device leaves in its queue is no reason to look at it again, what comes then is", () => {
+  for (const eventIndex of [false, true]) {
+    const driver = new MockDriver(8);
+    const queue = driver.queue({ eventIndex });
+    const chain = new DescriptorChain(4);
+    driver.add([4]);
+    driver.add([4]);
+    for (let take = 0; take < 3; take++) {
+      queue.beginRound();
+      if (take === 1) assert.ok(queue.next(chain));
+      assert.equal(queue.hasMore, false);
+      assert.equal(queue.endRound(), false);
+      if (eventIndex) assert.equal(driver.availableEvent, 2, "a kick comes with the next one");
+    }
+    queue.beginRound();
+    driver.add([4]);
+    assert.equal(queue.hasMore, true);
+    assert.equal(queue.endRound(), true);
+    for (let i = 0; i < 2; i++) assert.ok(queue.next(chain));
+    assert.equal(queue.next(chain), false);
+  }
+});
+
 Deno.test("no content of the rings makes it throw, leave memory or hang", () => {
   fc.assert(
     fc.property(
