@@ -14,8 +14,10 @@
 #include <fcntl.h>
 #include <linux/fs.h>
 #include <linux/memfd.h>
+#include <linux/sockios.h>
 #include <poll.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -163,6 +165,31 @@ EXPORT int sp_writev(int fd, double vector, uint32_t count) {
   return bad ? bad : result(writev(fd, iov, (int)count));
 }
 
+// Whoever shares an open file can make it blocking again at any time. Not every kind of file knows RWF_NOWAIT.
+static int stay_nonblocking(int fd) {
+  int flags = fcntl(fd, F_GETFL);
+  if (flags < 0) return -1;
+  return flags & O_NONBLOCK ? 0 : fcntl(fd, F_SETFL, flags | O_NONBLOCK);
+}
+
+EXPORT int sp_readv_now(int fd, double vector, uint32_t count) {
+  struct iovec iov[MAX_VECTOR];
+  int bad = load_vector(iov, vector, count);
+  if (bad) return bad;
+  ssize_t n = preadv2(fd, iov, (int)count, -1, RWF_NOWAIT);
+  if (n >= 0 || errno != EOPNOTSUPP) return result(n);
+  return stay_nonblocking(fd) ? -errno : result(readv(fd, iov, (int)count));
+}
+
+EXPORT int sp_writev_now(int fd, double vector, uint32_t count) {
+  struct iovec iov[MAX_VECTOR];
+  int bad = load_vector(iov, vector, count);
+  if (bad) return bad;
+  ssize_t n = pwritev2(fd, iov, (int)count, -1, RWF_NOWAIT);
+  if (n >= 0 || errno != EOPNOTSUPP) return result(n);
+  return stay_nonblocking(fd) ? -errno : result(writev(fd, iov, (int)count));
+}
+
 // Small messages that are not in the window (a log line, a reply): a buffer of the runtime.
 EXPORT int sp_write_buffer(int fd, const uint8_t *bytes, uint32_t length) {
   return result(write(fd, bytes, length));
@@ -244,27 +271,37 @@ EXPORT int sp_memfd(const char *name, double size, int seal) {
 }
 
 EXPORT int sp_seals(int fd) { return result(fcntl(fd, F_GET_SEALS)); }
+
 EXPORT int sp_add_seals(int fd, int seals) { return result(fcntl(fd, F_ADD_SEALS, seals)); }
 
 EXPORT int sp_pipe(int *ends) { return result(pipe2(ends, O_CLOEXEC)); }
 
-// What a descriptor that a peer sent is: 1 memory, 2 a Unix stream socket, 3 a pipe, 4 an event, 0 anything else.
+// Whether it is a stream socket of Unix, and not one that listens.
+static int is_stream(int fd) {
+  int domain = 0, type = 0, listens = 1;
+  socklen_t size = sizeof(int);
+  if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size)) return -errno;
+  if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size)) return -errno;
+  if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size)) return -errno;
+  return domain == AF_UNIX && type == SOCK_STREAM && !listens;
+}
+
+// What a descriptor that a peer sent is: 1 memory, 2 a Unix stream socket, 3 a pipe, 4 an event, 0 anything else. The
+// kind of an anonymous file is told by nothing but the name of its link.
 EXPORT int sp_kind(int fd) {
   struct stat st;
   if (fstat(fd, &st)) return -errno;
   if (S_ISREG(st.st_mode)) return fcntl(fd, F_GET_SEALS) >= 0 ? 1 : 0;
   if (S_ISFIFO(st.st_mode)) return 3;
   if (S_ISSOCK(st.st_mode)) {
-    int type = 0, domain = 0;
-    socklen_t size = sizeof type;
-    if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size)) return -errno;
-    size = sizeof domain;
-    if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size)) return -errno;
-    return type == SOCK_STREAM && domain == AF_UNIX ? 2 : 0;
+    int stream = is_stream(fd);
+    return stream < 0 ? stream : 2 * stream;
   }
-  // Among the anonymous inodes only an eventfd takes eight bytes, and adding zero does nothing.
-  uint64_t none = 0;
-  return (st.st_mode & S_IFMT) == 0 && write(fd, &none, sizeof none) == sizeof none ? 4 : 0;
+  static const char event[] = "anon_inode:[eventfd]";
+  char path[32], name[sizeof event];
+  snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+  ssize_t length = readlink(path, name, sizeof name);
+  return length == sizeof event - 1 && !memcmp(name, event, sizeof event - 1) ? 4 : 0;
 }
 
 // ---- Events ---------------------------------------------------------------------------------
@@ -274,15 +311,6 @@ EXPORT int sp_eventfd(void) { return result(eventfd(0, EFD_CLOEXEC | EFD_NONBLOC
 EXPORT int sp_event_signal(int fd) {
   uint64_t one = 1;
   return result(write(fd, &one, sizeof one)) < 0 ? -errno : 0;
-}
-
-// The event may block, as its other users wish: one that is full stays so.
-EXPORT int sp_event_add(int fd, double count) {
-  uint64_t value = (uint64_t)count;
-  struct pollfd p = {.fd = fd, .events = POLLOUT};
-  if (!(count >= 0 && count < 4294967296.0)) return -EINVAL;
-  if (poll(&p, 1, 0) <= 0) return -EAGAIN;
-  return result(write(fd, &value, sizeof value)) < 0 ? -errno : 0;
 }
 
 // The peer of a shared eventfd can make it blocking again; RWF_NOWAIT does not care.
@@ -356,7 +384,13 @@ EXPORT int sp_send(int fd, const uint8_t *bytes, uint32_t length, const int *fds
   return send_pieces(fd, &iov, 1, fds, count, flags);
 }
 
-// The same from ranges of the window.
+// What a stream of Unix has sent and its peer has not read, in bytes of the kernel's memory: 0 when it has all.
+EXPORT int sp_unread(int fd) {
+  int bytes = 0;
+  return ioctl(fd, SIOCOUTQ, &bytes) ? -errno : bytes;
+}
+
+// The same as sp_send from ranges of the window.
 EXPORT int sp_send_vector(int fd, double vector, uint32_t pieces, const int *fds, uint32_t count, int flags) {
   struct iovec iov[MAX_VECTOR];
   int bad = load_vector(iov, vector, pieces);
@@ -366,11 +400,10 @@ EXPORT int sp_send_vector(int fd, double vector, uint32_t pieces, const int *fds
 // fds: room for `capacity`; info: number of descriptors, then 1 when data or descriptors were cut.
 // The kernel may always deliver as many as a sender can send, so none is lost without being
 // seen: those that the caller has no room for are closed here.
-EXPORT int sp_receive(int fd, uint8_t *bytes, uint32_t length, int *fds, uint32_t capacity, uint32_t *info, int flags) {
+static int receive_pieces(int fd, struct iovec *iov, size_t pieces, int *fds, uint32_t capacity, uint32_t *info, int flags) {
   union control control;
-  struct iovec iov = {bytes, length};
   struct msghdr message = {
-      .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control};
+      .msg_iov = iov, .msg_iovlen = pieces, .msg_control = control.bytes, .msg_controllen = sizeof control};
   info[0] = info[1] = 0;
   ssize_t n = recvmsg(fd, &message, flags | MSG_CMSG_CLOEXEC);
   if (n < 0) return -errno;
@@ -392,27 +425,64 @@ EXPORT int sp_receive(int fd, uint8_t *bytes, uint32_t length, int *fds, uint32_
   return (int)n;
 }
 
-// A look at whole messages of a stream of Unix: those that fit into `length` bytes, up to and with the first
-// that carries descriptors. Behind the buffer lies a page that nothing can be copied to, where the kernel
+EXPORT int sp_receive(int fd, uint8_t *bytes, uint32_t length, int *fds, uint32_t capacity, uint32_t *info, int flags) {
+  struct iovec iov = {bytes, length};
+  return receive_pieces(fd, &iov, 1, fds, capacity, info, flags);
+}
+
+// A look at whole messages of a stream of Unix: those that fit into the vector, up to and with the first
+// that carries descriptors. Behind its last piece lies a page that nothing can be copied to, where the kernel
 // stops, before it looks at the descriptors of what it cannot copy. -EFAULT: not even the first one fits.
-static ssize_t peek_whole(int fd, uint8_t *bytes, size_t length, int flags, int *carries) {
-  struct iovec iov[2] = {{bytes, length}, {NULL, 1 << 30}};
-  struct msghdr message = {.msg_iov = iov, .msg_iovlen = 2};
+// The vector has room for one more piece.
+static ssize_t peek_whole(int fd, struct iovec *iov, size_t pieces, int flags, int *carries) {
+  iov[pieces] = (struct iovec){NULL, 1 << 30};
+  struct msghdr message = {.msg_iov = iov, .msg_iovlen = pieces + 1};
   ssize_t n = recvmsg(fd, &message, flags | MSG_PEEK);
   // Without room for descriptors none is made, and the flag tells of them.
   *carries = message.msg_flags & MSG_CTRUNC;
   return n < 0 ? -errno : n;
 }
 
+// Cuts a vector to so many bytes. Returns how many pieces it has then.
+static uint32_t cut(struct iovec *iov, uint32_t pieces, size_t bytes) {
+  for (uint32_t i = 0; i < pieces; i++) {
+    if (iov[i].iov_len >= bytes) {
+      iov[i].iov_len = bytes;
+      return bytes ? i + 1 : i;
+    }
+    bytes -= iov[i].iov_len;
+  }
+  return pieces;
+}
+
 // How many bytes to receive, so that descriptors come with the first byte of what they were sent with: the kernel
-// adds them to bytes that were sent before, and does not say where these end. 0 at the end, or -EAGAIN.
-EXPORT int sp_piece(int fd, uint8_t *bytes, uint32_t length, int flags) {
+// adds them to bytes that were sent before, and does not say where these end. 0 at the end, or -EAGAIN; -EFAULT for
+// all that there is room for. Cuts the vector, which has room for one more piece.
+static ssize_t whole_messages(int fd, struct iovec *iov, uint32_t pieces, int flags) {
   int carries;
-  ssize_t whole = peek_whole(fd, bytes, length, flags, &carries);
-  if (whole == -EFAULT) return (int)length;
-  if (whole <= 0 || !carries) return (int)whole;
-  ssize_t before = peek_whole(fd, bytes, (size_t)whole - 1, flags, &carries);
-  return (int)(before > 0 ? before : whole);
+  ssize_t whole = peek_whole(fd, iov, pieces, flags, &carries);
+  if (whole <= 0 || !carries) return whole;
+  ssize_t before = peek_whole(fd, iov, cut(iov, pieces, (size_t)whole - 1), flags, &carries);
+  return before > 0 ? before : whole;
+}
+
+EXPORT int sp_piece(int fd, uint8_t *bytes, uint32_t length, int flags) {
+  struct iovec iov[2] = {{bytes, length}};
+  ssize_t n = whole_messages(fd, iov, 1, flags);
+  return n == -EFAULT ? (int)length : (int)n;
+}
+
+// Both in one, into ranges of the window, without waiting. See sp_receive.
+EXPORT int sp_receive_piece(int fd, double vector, uint32_t pieces, int *fds, uint32_t capacity, uint32_t *info) {
+  struct iovec iov[MAX_VECTOR + 1];
+  int bad = load_vector(iov, vector, pieces);
+  if (bad) return bad;
+  info[0] = info[1] = 0;
+  ssize_t n = whole_messages(fd, iov, pieces, MSG_DONTWAIT);
+  if (n <= 0 && n != -EFAULT) return (int)n;
+  load_vector(iov, vector, pieces);
+  if (n > 0) pieces = cut(iov, pieces, (size_t)n);
+  return receive_pieces(fd, iov, pieces, fds, capacity, info, MSG_DONTWAIT);
 }
 
 EXPORT int sp_accept(int fd) { return result(accept4(fd, NULL, NULL, SOCK_CLOEXEC)); }

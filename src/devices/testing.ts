@@ -49,7 +49,8 @@ export class DeviceBench implements Disposable {
 
   /** One round of each queue. */
   round(): void {
-    for (const queue of this.#queues) {
+    for (let i = 0; i < this.#queues.length; i++) {
+      const queue = this.#queues[i];
       if (queue === undefined) continue;
       do {
         queue.beginRound();
@@ -63,11 +64,21 @@ export class DeviceBench implements Disposable {
     for (let i = 0; i < 1000 && driver.usedIndex !== (usedIndex & 0xffff); i++) {
       this.round();
       if (driver.usedIndex === (usedIndex & 0xffff)) return;
-      for (let n = this.#poller.wait(50), k = 0; k < n; k++) {
-        this.device.sources?.[this.#poller.tag(k)]?.ready();
-      }
+      this.listen(50);
     }
     this.round();
+  }
+
+  /** Tells the device what happens to its sources within a time. */
+  listen(timeoutMs = 0): void {
+    for (let n = this.#poller.wait(timeoutMs), k = 0; k < n; k++) {
+      this.device.sources?.[this.#poller.tag(k)]?.ready();
+    }
+  }
+
+  /** Forgets a queue, as when it is stopped. */
+  stop(index: number): void {
+    delete this.#queues[index];
   }
 
   [Symbol.dispose](): void {

@@ -29,12 +29,6 @@ export class EventFd implements Disposable {
     if (result < 0 && result !== -Errno.EAGAIN) throw new OsError("signal", "an event", -result);
   }
 
-  /** Adds less than 2^32. A counter that is full stays full. */
-  add(count: number): void {
-    const result = library().sp_event_add(this.fd.raw(), count);
-    if (result < 0 && result !== -Errno.EAGAIN) throw new OsError("signal", "an event", -result);
-  }
-
   /** Takes the count, and leaves zero. Never blocks; 0 when nothing was signalled. */
   drain(): number {
     const result = library().sp_event_drain(this.fd.raw());

@@ -50,18 +50,29 @@ export function sendMessage(fd: Fd, bytes: Uint8Array, fds: readonly Fd[] = [], 
   }
 }
 
-/** {@link sendMessage} from ranges of the window. */
-export function sendVector(fd: Fd, vector: IoVector, fds: readonly Fd[] = [], flags = 0): number {
+/**
+ * Sends ranges of the window, and descriptors, which stay the caller's. Never waits.
+ *
+ * @returns bytes sent, or a negative error number
+ */
+export function sendVector(fd: Fd, vector: IoVector, fds: readonly Fd[]): number {
   if (fds.length > MAX_DESCRIPTORS) {
     throw new RangeError(`${fds.length} descriptors do not fit into a message`);
   }
   for (let i = 0; i < fds.length; i++) outgoing[i] = fds[i].raw();
   const list = fds.length === 0 ? none : outgoing;
+  const socket = fd.raw();
   const { offset, count } = vector;
   for (;;) {
-    const result = library().sp_send_vector(fd.raw(), offset, count, list, fds.length, flags);
-    if (result !== -Errno.EINTR) return expected(result, "send a message");
+    const flags = MessageFlags.DontWait;
+    const result = library().sp_send_vector(socket, offset, count, list, fds.length, flags);
+    if (result !== -Errno.EINTR) return result;
   }
+}
+
+/** Whether the peer of a stream has read all that was sent to it, and taken the descriptors with it; or is gone. */
+export function isRead(fd: Fd): boolean {
+  return library().sp_unread(fd.raw()) === 0;
 }
 
 /**
@@ -99,6 +110,31 @@ export function receivePiece(fd: Fd, buffer: Uint8Array, maxFds: number, flags =
   const bytes = buffer as Uint8Array<ArrayBuffer>;
   const length = library().sp_piece(fd.raw(), bytes, bytes.length, flags);
   return receiveMessage(fd, length > 0 ? buffer.subarray(0, length) : buffer, maxFds, flags);
+}
+
+/**
+ * As {@link receivePiece}, into ranges of the window. Never waits.
+ *
+ * @param fds what descriptors come are added here, and are the caller's
+ * @param maxFds the most of them
+ * @returns bytes; 0 at the end; a negative error number, -EMSGSIZE when there were more descriptors, which are lost
+ */
+export function receiveVector(
+  fd: Fd,
+  vector: IoVector,
+  fds: Owned<Fd>[],
+  maxFds: number,
+): number {
+  const capacity = Math.min(maxFds, MAX_DESCRIPTORS);
+  const socket = fd.raw();
+  const { offset, count } = vector;
+  for (;;) {
+    const length = library().sp_receive_piece(socket, offset, count, incoming, capacity, info);
+    if (length === -Errno.EINTR) continue;
+    if (length < 0) return length;
+    for (let i = 0; i < info[0]; i++) fds.push(Fd.own(incoming[i]));
+    return info[1] === 0 ? length : -Errno.EMSGSIZE;
+  }
 }
 
 function expected(result: number, operation: string): number {

@@ -32,11 +32,13 @@ export { type LibraryKind, useLibrary } from "./library.ts";
 export { type LockKind, testLock, tryLock, unlock } from "./lock.ts";
 export { addSeals, memfd, Seal, seals } from "./memfd.ts";
 export {
+  isRead,
   MAX_DESCRIPTORS,
   MessageFlags,
   type Received,
   receiveMessage,
   receivePiece,
+  receiveVector,
   sendMessage,
   sendVector,
 } from "./message.ts";
@@ -68,7 +70,9 @@ export {
   pwrite,
   pwritev,
   readv,
+  readvNow,
   writev,
+  writevNow,
 } from "./transfer.ts";
 export {
   acceptUnix,

@@ -78,6 +78,18 @@ export class Poller implements Disposable {
     return library().sp_epoll_tag(i);
   }
 
+  /**
+   * Takes what has happened without waiting, as pairs of tag and events. For a poller that another one watches: the
+   * last wait of the thread is not touched.
+   *
+   * @param into room for 64 pairs
+   * @returns how many there are
+   */
+  take(into: Uint32Array<ArrayBuffer>): number {
+    const count = library().sp_epoll_take(this.#epoll.raw(), into, into.length / 2, 0);
+    return count === -Errno.EINTR ? 0 : check(count, "take", "events");
+  }
+
   /** What happened: a mask of {@link Events}. */
   events(i: number): number {
     return library().sp_epoll_events(i);

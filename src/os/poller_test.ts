@@ -79,3 +79,27 @@ Deno.test("a watched descriptor may be handed on", () => {
   moved[Symbol.dispose]();
   assert.equal(poller.wait(0), 0);
 });
+
+Deno.test("a poller inside of another leaves the thread's last wait as it is", () => {
+  using outer = new Poller();
+  using inner = new Poller();
+  using one = EventFd.create();
+  using two = EventFd.create();
+  outer.add(one.fd, 1);
+  outer.add(inner.fd, 2, Events.In | Events.EdgeTriggered);
+  inner.add(two.fd, 3, Events.In | Events.EdgeTriggered);
+  const happened = new Uint32Array(128);
+  assert.equal(inner.take(happened), 0);
+  one.signal();
+  two.signal();
+  assert.equal(outer.wait(0), 2);
+  assert.equal(inner.take(happened), 1);
+  assert.deepEqual([...happened.subarray(0, 2)], [3, Events.In]);
+  assert.deepEqual([outer.tag(0), outer.tag(1)].sort(), [1, 2]);
+  assert.equal(inner.take(happened), 0);
+  one.drain();
+  assert.equal(outer.wait(0), 0);
+  two.signal();
+  assert.equal(outer.wait(0), 1);
+  assert.equal(outer.tag(0), 2);
+});

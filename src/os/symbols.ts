@@ -16,6 +16,8 @@ export const workerSymbols = {
   sp_pwritev: { parameters: ["i32", "f64", "u32", "f64"], result: "i32" },
   sp_readv: { parameters: ["i32", "f64", "u32"], result: "i32" },
   sp_writev: { parameters: ["i32", "f64", "u32"], result: "i32" },
+  sp_readv_now: { parameters: ["i32", "f64", "u32"], result: "i32" },
+  sp_writev_now: { parameters: ["i32", "f64", "u32"], result: "i32" },
   sp_write_buffer: { parameters: ["i32", "buffer", "u32"], result: "i32" },
   sp_read_buffer: { parameters: ["i32", "buffer", "u32"], result: "i32" },
   sp_fdatasync: { parameters: ["i32"], result: "i32" },
@@ -37,7 +39,6 @@ export const workerSymbols = {
 
   sp_eventfd: { parameters: [], result: "i32" },
   sp_event_signal: { parameters: ["i32"], result: "i32" },
-  sp_event_add: { parameters: ["i32", "f64"], result: "i32" },
   sp_event_drain: { parameters: ["i32"], result: "f64" },
   sp_epoll_create: { parameters: [], result: "i32" },
   sp_epoll_control: { parameters: ["i32", "i32", "i32", "u32", "u32"], result: "i32" },
@@ -49,12 +50,23 @@ export const workerSymbols = {
     result: "i32",
     nonblocking: true,
   },
+  /** As sp_epoll_collect, on this thread. */
+  sp_epoll_take: {
+    name: "sp_epoll_collect",
+    parameters: ["i32", "buffer", "u32", "i32"],
+    result: "i32",
+  },
   sp_poll_one: { parameters: ["i32", "i32", "i32"], result: "i32" },
 
   sp_send: { parameters: ["i32", "buffer", "u32", "buffer", "u32", "i32"], result: "i32" },
   sp_send_vector: { parameters: ["i32", "f64", "u32", "buffer", "u32", "i32"], result: "i32" },
   sp_receive: {
     parameters: ["i32", "buffer", "u32", "buffer", "u32", "buffer", "i32"],
+    result: "i32",
+  },
+  sp_unread: { parameters: ["i32"], result: "i32" },
+  sp_receive_piece: {
+    parameters: ["i32", "f64", "u32", "buffer", "u32", "buffer"],
     result: "i32",
   },
   sp_piece: { parameters: ["i32", "buffer", "u32", "i32"], result: "i32" },

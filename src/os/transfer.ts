@@ -37,6 +37,16 @@ export function writev(fd: Fd, vector: IoVector): number {
   return library().sp_writev(fd.raw(), vector.offset, vector.count);
 }
 
+/** As {@link readv}, and never waits, even when who shares the open file makes it blocking. */
+export function readvNow(fd: Fd, vector: IoVector): number {
+  return library().sp_readv_now(fd.raw(), vector.offset, vector.count);
+}
+
+/** As {@link writev}, and never waits, even when who shares the open file makes it blocking. */
+export function writevNow(fd: Fd, vector: IoVector): number {
+  return library().sp_writev_now(fd.raw(), vector.offset, vector.count);
+}
+
 /** Returns when what was written is on the disk. */
 export function fdatasync(fd: Fd): number {
   return library().sp_fdatasync(fd.raw());

@@ -37,6 +37,7 @@ export {
   WlVfd,
 } from "./wl.ts";
 // For tests of devices.
+export { DescFlag } from "./ring_layout.ts";
 export {
   type MockBuffer,
   type MockDescriptor,

@@ -21,20 +21,22 @@ const refused = (reason: string): HostDescriptor => ({ kind: "refused", reason }
 /** Finds out what a descriptor is. Memory is sealed against shrinking: a guest must not lose what it has mapped. */
 export function whatHostSent(fd: Fd): HostDescriptor {
   const kind = fdKind(fd);
+  const { read, write } = openMode(fd);
   switch (kind) {
     case "socket":
     case "event":
       return { kind };
     case "pipe":
-      return { kind, reads: openMode(fd).read };
+      // A named one can be both: nobody would ever see its end.
+      return read && write ? refused("a pipe is both ends in one") : { kind, reads: read };
     case "memory":
-      return memoryOf(fd);
+      return read ? memoryOf(fd, write) : refused("memory cannot be read");
     case "other":
       return refused("a descriptor is neither memory, nor a stream socket, a pipe or an event");
   }
 }
 
-function memoryOf(fd: Fd): HostDescriptor {
+function memoryOf(fd: Fd, isWritable: boolean): HostDescriptor {
   if ((seals(fd) & Seal.Shrink) === 0) {
     try {
       addSeals(fd, Seal.Shrink);
@@ -45,6 +47,6 @@ function memoryOf(fd: Fd): HostDescriptor {
   }
   const { size } = fileStat(fd);
   if (size === 0) return refused("memory is empty");
-  const sealed = (seals(fd) & (Seal.Write | Seal.FutureWrite)) !== 0;
-  return { kind: "memory", size, writable: openMode(fd).write && !sealed };
+  const isSealed = (seals(fd) & (Seal.Write | Seal.FutureWrite)) !== 0;
+  return { kind: "memory", size, writable: isWritable && !isSealed };
 }

@@ -1,96 +1,100 @@
-import type { Window } from "../../os/mod.ts";
-import { DescriptorChain, type Virtqueue } from "../../virtio/mod.ts";
+import type { IoVector } from "../../os/mod.ts";
+import {
+  DescriptorChain,
+  type Virtqueue,
+  WL_IN_BUFFER,
+  WlCommand,
+  WlTransfer,
+  WlVfd,
+} from "../../virtio/mod.ts";
+import { gatherWritable, writeHead } from "./chain_bytes.ts";
+import type { Vfd } from "./vfd.ts";
 
-/** A buffer of the driver is one piece, or a few. */
-const SEGMENTS = 16;
+const SEGMENTS = 64;
+/** A buffer with less room is of no use, and given back empty. */
+const LEAST_ROOM = 256;
+const HEAD = WlTransfer.size;
 
-/**
- * Messages to the guest. One that finds no buffer waits; whoever looks at {@link InQueue.ready} first never makes more than
- * one message with its descriptors wait. Buffers are taken and used only while the queue is processed.
- */
+/** Messages to the guest, each in a buffer that the driver has put there. */
 export class InQueue {
-  readonly #window: Window;
+  readonly #memory: DataView;
   readonly #chain = new DescriptorChain(SEGMENTS);
-  readonly #waiting: Uint8Array[] = [];
+  readonly #message = new DataView(new ArrayBuffer(WL_IN_BUFFER));
   #queue: Virtqueue | undefined;
-  #hasChain = false;
 
-  constructor(window: Window) {
-    this.#window = window;
+  constructor(memory: DataView) {
+    this.#memory = memory;
   }
 
-  /** The queue is processed, now. */
-  begin(queue: Virtqueue): void {
+  /** What follows goes into this queue; without one there are no buffers. */
+  use(queue: Virtqueue | undefined): void {
     this.#queue = queue;
-    while (this.#waiting.length > 0 && this.#take()) {
-      const message = this.#waiting.shift();
-      if (message !== undefined) this.#write(message);
+  }
+
+  /** Takes a buffer for the next message. False when there is none, or it is others' turn. */
+  take(): boolean {
+    const queue = this.#queue;
+    if (queue === undefined) return false;
+    while (queue.next(this.#chain)) {
+      if (this.#chain.writableBytes >= LEAST_ROOM) return true;
+      queue.complete(this.#chain, 0);
     }
+    return false;
   }
 
-  /** It is not, any more. */
-  end(): void {
-    if (this.#hasChain) this.#queue?.putBack(this.#chain);
-    this.#hasChain = false;
-    this.#queue = undefined;
+  /** The buffer is not needed after all. */
+  putBack(): void {
+    this.#queue?.putBack(this.#chain);
   }
 
-  /** Nothing waits, and there is a buffer for the next message. */
-  get ready(): boolean {
-    return this.#waiting.length === 0 && this.#take();
+  /** Bytes of data for which a message with so many ids has room in this buffer. */
+  room(ids: number): number {
+    return Math.min(WL_IN_BUFFER, this.#chain.writableBytes) - HEAD - 4 * ids;
   }
 
-  /** @param message at most as long as a buffer; the caller's when this returns */
-  send(message: Uint8Array): void {
-    if (this.ready) this.#write(message);
-    else this.#waiting.push(message.slice());
+  /** Where the data of a message without ids goes. */
+  gather(vector: IoVector, bytes: number): void {
+    gatherWritable(vector, this.#chain, HEAD, HEAD + bytes);
   }
 
-  /** Forgets what waits. */
-  clear(): void {
-    this.#waiting.length = 0;
+  /** RECV, with data that lies in the buffer already. */
+  received({ id }: Vfd, bytes: number): void {
+    this.#head(WlCommand.Receive, id, 0);
+    writeHead(this.#memory, this.#chain, this.#message, HEAD);
+    this.#queue?.complete(this.#chain, HEAD + bytes);
   }
 
-  #take(): boolean {
-    this.#hasChain ||= this.#queue?.next(this.#chain) === true;
-    return this.#hasChain;
+  /** RECV. @param data no more than there is {@link room} for */
+  receive({ id }: Vfd, vfds: readonly Vfd[], data: Uint8Array): void {
+    this.#head(WlCommand.Receive, id, vfds.length);
+    for (let i = 0; i < vfds.length; i++) this.#message.setUint32(HEAD + 4 * i, vfds[i].id, true);
+    const at = HEAD + 4 * vfds.length;
+    new Uint8Array(this.#message.buffer, at).set(data);
+    this.#complete(at + data.length);
   }
 
-  /** A driver whose buffer is too short gets what fits. */
-  #write(message: Uint8Array): void {
-    const written = writeChain(this.#window, this.#chain, message);
-    this.#hasChain = false;
-    this.#queue?.complete(this.#chain, written);
+  /** HUP: nothing more comes. */
+  hangUp({ id }: Vfd): void {
+    this.#head(WlCommand.HangUp, id, 0);
+    this.#complete(WlVfd.size);
   }
-}
 
-/** Copies bytes to the writable pieces of a chain, as far as they go. */
-export function writeChain(window: Window, chain: DescriptorChain, bytes: Uint8Array): number {
-  let done = 0;
-  for (let i = chain.readableCount; i < chain.count && done < bytes.length; i++) {
-    const length = Math.min(chain.lengths[i], bytes.length - done);
-    window.bytes(chain.offsets[i], length).set(bytes.subarray(done, done + length));
-    done += length;
+  /** NEW: the guest learns of a VFD. @param message as in `announcement.ts` */
+  announce(message: Uint8Array): void {
+    new Uint8Array(this.#message.buffer).set(message);
+    this.#complete(message.length);
   }
-  return done;
-}
 
-/** Copies bytes out of the readable pieces of a chain, from a position on; fewer when there are no more. */
-export function readChain(
-  window: Window,
-  chain: DescriptorChain,
-  into: Uint8Array,
-  from = 0,
-): number {
-  let done = 0;
-  let skip = from;
-  for (let i = 0; i < chain.readableCount && done < into.length; i++) {
-    const length = Math.min(chain.lengths[i] - skip, into.length - done);
-    if (length > 0) {
-      into.set(window.bytes(chain.offsets[i] + skip, length), done);
-      done += length;
-    }
-    skip = Math.max(0, skip - chain.lengths[i]);
+  #head(type: number, id: number, count: number): void {
+    const { offset } = WlTransfer;
+    this.#message.setUint32(offset.type, type, true);
+    this.#message.setUint32(offset.flags, 0, true);
+    this.#message.setUint32(offset.id, id, true);
+    this.#message.setUint32(offset.count, count, true);
   }
-  return done;
+
+  #complete(bytes: number): void {
+    writeHead(this.#memory, this.#chain, this.#message, bytes);
+    this.#queue?.complete(this.#chain, bytes);
+  }
 }

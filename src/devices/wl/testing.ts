@@ -1,0 +1,382 @@
+/** For tests: the driver side of Virtio Wayland, and a host that its contexts lead to. */
+
+import assert from "node:assert/strict";
+import { type Fd, fileStat, type Owned, socketPair } from "../../os/mod.ts";
+import {
+  DescFlag,
+  type MockDriver,
+  type SharedMemoryMapper,
+  WlCommand,
+  WlCredit,
+  WlFeature,
+  WlNew,
+  WlNewNamed,
+  WlTransfer,
+  WlVfd,
+} from "../../virtio/mod.ts";
+import { DeviceBench, window } from "../testing.ts";
+import { WlDevice, type WlOptions } from "./mod.ts";
+
+export const ALL_FEATURES = WlFeature.TransFlags | WlFeature.UseShmem | WlFeature.Size64 |
+  WlFeature.Events | WlFeature.Credit;
+
+const IN = 0;
+const OUT = 1;
+const QUEUE_SIZE = 256;
+const IN_BUFFER = 4096;
+/** In buffers that there can be. */
+const IN_BUFFERS = 128;
+const ANSWER = 64;
+/** Commands under way that there can be, each up to this long; the last one may be a long one. */
+const COMMANDS = 64;
+const COMMAND = 16384;
+const LONG_COMMAND = 600_000;
+
+/** A message of the device. */
+export interface Message {
+  readonly type: number;
+  readonly id: number;
+  /** Of RECV. */
+  readonly ids: number[];
+  readonly data: Uint8Array;
+  /** Of NEW. */
+  readonly flags: number;
+  readonly page: number;
+  readonly size: number;
+  readonly sizeHigh: number;
+}
+
+/** Notes what would be mapped. */
+export class FakeMapper implements SharedMemoryMapper {
+  readonly mapped = new Map<number, { length: number; writable: boolean; size: number }>();
+  refuses = false;
+
+  map(
+    region: number,
+    offset: number,
+    fd: Fd,
+    what: { fdOffset: number; length: number; writable: boolean },
+  ): boolean {
+    assert.equal(region, 0);
+    assert.equal(what.fdOffset, 0);
+    assert.ok(!this.mapped.has(offset));
+    if (this.refuses) return false;
+    const { length, writable } = what;
+    this.mapped.set(offset, { length, writable, size: fileStat(fd).size });
+    return true;
+  }
+
+  unmap(_region: number, offset: number, length: number): boolean {
+    assert.equal(this.mapped.get(offset)?.length, length);
+    return this.mapped.delete(offset);
+  }
+}
+
+export interface GuestOptions extends Partial<WlOptions> {
+  readonly features?: bigint;
+  /** In buffers that the driver has; 64 when left out. */
+  readonly buffers?: number;
+  readonly unattached?: boolean;
+}
+
+/** A guest with the device. Contexts to `wayland` and `test` reach {@link Guest.hosts}. */
+export class Guest implements Disposable {
+  readonly device: WlDevice;
+  readonly bench: DeviceBench;
+  readonly mapper = new FakeMapper();
+  readonly log: string[] = [];
+  /** The names that were asked for. */
+  readonly names: string[] = [];
+  /** The host's ends of contexts, the latest last. */
+  readonly hosts: Owned<Fd>[] = [];
+  /** Answers that nobody has taken yet, by the command's slot. */
+  readonly answers = new Map<number, Uint8Array>();
+  in: MockDriver;
+  out: MockDriver;
+  readonly #features: bigint;
+  readonly #freeIn: number[] = [];
+  readonly #freeOut: number[] = [];
+  #nextId = 0;
+
+  constructor(options: GuestOptions = {}) {
+    const { features = ALL_FEATURES, buffers = 64, unattached = false, ...rest } = options;
+    this.#features = features;
+    this.device = new WlDevice(window, {
+      regionSize: 2 ** 33,
+      memory: 2 ** 30,
+      vfds: 64,
+      contexts: 16,
+      openContext: (name) => this.#open(name),
+      log: (text) => this.log.push(text),
+      ...rest,
+    });
+    this.bench = new DeviceBench(this.device);
+    [this.in, this.out] = this.#queues();
+    this.device.attach(unattached ? undefined : this.mapper);
+    this.device.start(features);
+    this.offer(buffers);
+  }
+
+  /** Begins with fresh queues. */
+  #queues(): [MockDriver, MockDriver] {
+    this.#freeIn.splice(0, Infinity, ...Array.from({ length: IN_BUFFERS }, (_, i) => i));
+    this.#freeOut.splice(0, Infinity, ...Array.from({ length: COMMANDS }, (_, i) => i));
+    this.answers.clear();
+    return [
+      this.bench.driver(IN, 0, QUEUE_SIZE),
+      this.bench.driver(OUT, 2 ** 20, QUEUE_SIZE),
+    ];
+  }
+
+  #open(name: string): Owned<Fd> | "unknown" | "unreachable" {
+    this.names.push(name);
+    if (name === "nobody") return "unreachable";
+    if (name !== "wayland" && name !== "test") return "unknown";
+    const [ours, theirs] = socketPair();
+    this.hosts.push(theirs);
+    return ours;
+  }
+
+  /** The host's end of the latest context. */
+  get host(): Owned<Fd> {
+    return this.hosts[this.hosts.length - 1];
+  }
+
+  /** An id of the guest's that is free. */
+  get id(): number {
+    return ++this.#nextId;
+  }
+
+  /** The monitor pauses the VM: everything stops, and begins anew with all that the device had. */
+  pause(): void {
+    this.device.settle();
+    this.#collect();
+    this.bench.stop(IN);
+    this.bench.stop(OUT);
+  }
+
+  resume(buffers = 64): void {
+    [this.in, this.out] = this.#queues();
+    this.offer(buffers);
+  }
+
+  /** As when the driver resets it. */
+  reset(): void {
+    this.pause();
+    this.mapper.mapped.clear();
+    this.device.reset();
+  }
+
+  /** Gives in buffers. */
+  offer(count: number, room = IN_BUFFER): void {
+    for (let i = 0; i < count; i++) {
+      const slot = this.#freeIn.pop();
+      assert.ok(slot !== undefined, "no in buffer is left");
+      this.in.writeDescriptor(this.in.desc + 16 * slot, {
+        address: this.#inAddress(slot),
+        length: room,
+        flags: DescFlag.Write,
+        next: 0,
+      });
+      this.in.makeAvailable(slot);
+    }
+  }
+
+  #inAddress(slot: number): number {
+    return Math.ceil(this.in.heap / IN_BUFFER) * IN_BUFFER + slot * IN_BUFFER;
+  }
+
+  #outAddress(slot: number): number {
+    const answers = Math.ceil(this.out.heap / ANSWER) * ANSWER;
+    return answers + COMMANDS * ANSWER + slot * COMMAND;
+  }
+
+  #answerAddress(slot: number): number {
+    return Math.ceil(this.out.heap / ANSWER) * ANSWER + slot * ANSWER;
+  }
+
+  /**
+   * Gives a command, and lets the device work.
+   *
+   * @param room for the answer
+   * @returns its slot, for {@link Guest.answers}
+   */
+  command(bytes: Uint8Array, room = ANSWER): number {
+    const slot = bytes.length > COMMAND ? this.#take(COMMANDS - 1) : this.#freeOut.shift();
+    assert.ok(slot !== undefined, "no room for another command");
+    assert.ok(bytes.length <= LONG_COMMAND);
+    const address = this.#outAddress(slot);
+    this.out.bytes.set(bytes, address);
+    const at = (i: number) => this.out.desc + 16 * (2 * slot + i);
+    const flags = room === 0 ? 0 : DescFlag.Next;
+    const piece = { address, length: bytes.length, flags, next: 2 * slot + 1 };
+    this.out.writeDescriptor(at(0), piece);
+    const answer = this.#answerAddress(slot);
+    this.out.bytes.fill(0xee, answer, answer + ANSWER);
+    this.out.writeDescriptor(at(1), {
+      address: answer,
+      length: room,
+      flags: DescFlag.Write,
+      next: 0,
+    });
+    this.out.makeAvailable(2 * slot);
+    this.turn();
+    return slot;
+  }
+
+  #take(slot: number): number | undefined {
+    const i = this.#freeOut.indexOf(slot);
+    return i < 0 ? undefined : this.#freeOut.splice(i, 1)[0];
+  }
+
+  /** Gives a command, and its answer, which comes at once. */
+  answer(bytes: Uint8Array, room = ANSWER): Uint8Array {
+    const slot = this.command(bytes, room);
+    const answer = this.answers.get(slot);
+    this.answers.delete(slot);
+    assert.ok(answer !== undefined, "there is no answer");
+    return answer;
+  }
+
+  /** The type of the answer. */
+  result(bytes: Uint8Array): number {
+    return typeOf(this.answer(bytes));
+  }
+
+  /** Whether a command was answered meanwhile, and with what. */
+  late(slot: number): number | undefined {
+    const answer = this.answers.get(slot);
+    return answer && typeOf(answer);
+  }
+
+  /** Lets the device work. */
+  turn(): void {
+    for (let i = 0; i < 3; i++) {
+      this.bench.listen();
+      this.bench.round();
+      this.#collect();
+    }
+  }
+
+  #collect(): void {
+    for (const { head, written } of this.out.takeUsed()) {
+      const slot = head / 2;
+      const at = this.#answerAddress(slot);
+      this.answers.set(slot, this.out.bytes.slice(at, at + written));
+      this.#freeOut.push(slot);
+    }
+  }
+
+  /** Lets the device work, and takes what it says. @param again each buffer goes back to the device */
+  messages(again = true): Message[] {
+    const messages: Message[] = [];
+    for (let before = -1; before !== messages.length;) {
+      before = messages.length;
+      this.turn();
+      for (const { head, written } of this.in.takeUsed()) {
+        const at = this.#inAddress(head);
+        messages.push(parse(this.in.bytes.slice(at, at + written)));
+        this.#freeIn.push(head);
+        if (again) this.offer(1);
+      }
+    }
+    return messages;
+  }
+
+  // ---- Commands
+
+  context(name = "test"): number {
+    const id = this.id;
+    const answer = this.answer(newNamed(id, name));
+    assert.equal(typeOf(answer), 0x1001);
+    return id;
+  }
+
+  memory(size: number): { id: number; offset: number } {
+    const id = this.id;
+    const answer = parse(this.answer(newVfd(WlCommand.New, id, { size })));
+    assert.equal(answer.type, 0x1001);
+    return { id, offset: answer.page * 4096 };
+  }
+
+  pipe(end: "read" | "write"): number {
+    const id = this.id;
+    const flags = end === "read" ? 2 : 1;
+    assert.equal(this.result(newVfd(WlCommand.NewPipe, id, { flags })), 0x1001);
+    return id;
+  }
+
+  event(): number {
+    const id = this.id;
+    assert.equal(this.result(newVfd(WlCommand.NewEvent, id)), 0x1001);
+    return id;
+  }
+
+  send(id: number, data: Uint8Array | string, ids: number[] = []): number {
+    return this.result(send(id, data, ids));
+  }
+
+  close(id: number): number {
+    return this.result(note(WlCommand.Close, id));
+  }
+
+  [Symbol.dispose](): void {
+    this.reset();
+    this.bench[Symbol.dispose]();
+    for (const host of this.hosts) host[Symbol.dispose]();
+    this.device[Symbol.dispose]();
+  }
+}
+
+/** CLOSE, EVENT_ARM. */
+export function note(type: number, id: number): Uint8Array {
+  return WlVfd.encode({ type, id });
+}
+
+export function credit(id: number, bytes: number): Uint8Array {
+  return WlCredit.encode({ type: WlCommand.Credit, id, bytes });
+}
+
+export function newVfd(
+  type: number,
+  id: number,
+  { flags = 0, size = 0, sizeHigh = 0 } = {},
+): Uint8Array {
+  const bytes = new Uint8Array(64);
+  bytes.set(WlNew.encode({ type, id, flags, size, sizeHigh }));
+  return bytes;
+}
+
+export function newNamed(id: number, name: string): Uint8Array {
+  const bytes = new Uint8Array(64);
+  const encoded = new TextEncoder().encode(name);
+  bytes.set(WlNewNamed.encode({ type: WlCommand.NewNamedContext, id, name: encoded }));
+  return bytes;
+}
+
+export function send(id: number, data: Uint8Array | string, ids: number[] = []): Uint8Array {
+  const bytes = typeof data === "string" ? new TextEncoder().encode(data) : data;
+  const command = new Uint8Array(WlTransfer.size + 4 * ids.length + bytes.length);
+  command.set(WlTransfer.encode({ type: WlCommand.Send, id, count: ids.length }));
+  const view = new DataView(command.buffer);
+  ids.forEach((each, i) => view.setUint32(WlTransfer.size + 4 * i, each, true));
+  command.set(bytes, WlTransfer.size + 4 * ids.length);
+  return command;
+}
+
+export function typeOf(answer: Uint8Array): number {
+  return new DataView(answer.buffer).getUint32(0, true);
+}
+
+export function parse(bytes: Uint8Array): Message {
+  const padded = new Uint8Array(Math.max(64, bytes.length));
+  padded.set(bytes);
+  const { type, id, flags, page, size, sizeHigh } = WlNew.decode(padded);
+  const isTransfer = type === WlCommand.Receive;
+  const count = isTransfer ? WlTransfer.decode(padded).count : 0;
+  const view = new DataView(padded.buffer);
+  const at = (i: number) => WlTransfer.size + 4 * i;
+  const ids = Array.from({ length: count }, (_, i) => view.getUint32(at(i), true));
+  const data = isTransfer ? bytes.slice(at(count)) : new Uint8Array(0);
+  return { type, id, ids, data, flags, page, size, sizeHigh };
+}

@@ -1,0 +1,56 @@
+import { Events, type Fd, Poller } from "../../os/mod.ts";
+import type { Endpoint } from "./endpoint.ts";
+
+/** Pairs of tag and events that are taken at a time. */
+const AT_ONCE = 64;
+
+/** Waits for what happens to the descriptors of endpoints, whose number changes all the time. */
+export class Watcher implements Disposable {
+  readonly #poller = new Poller();
+  readonly #endpoints: (Endpoint | undefined)[] = [];
+  readonly #freePlaces: number[] = [];
+  readonly #happened = new Uint32Array(2 * AT_ONCE);
+
+  /** Readable while something has happened. */
+  get fd(): Fd {
+    return this.#poller.fd;
+  }
+
+  /**
+   * Begins to wait; what happens is told once.
+   *
+   * @returns the place, for the other calls
+   */
+  add(endpoint: Endpoint, fd: Fd, events: number): number {
+    const place = this.#freePlaces.pop() ?? this.#endpoints.length;
+    this.#endpoints[place] = endpoint;
+    this.#poller.add(fd, place, events | Events.EdgeTriggered);
+    return place;
+  }
+
+  /** Waits for something else. What is the case already is told again. */
+  change(place: number, fd: Fd, events: number): void {
+    this.#poller.change(fd, place, events | Events.EdgeTriggered);
+  }
+
+  remove(place: number, fd: Fd): void {
+    this.#poller.remove(fd);
+    this.#endpoints[place] = undefined;
+    this.#freePlaces.push(place);
+  }
+
+  /** Tells everybody what has happened. */
+  tell(): void {
+    let count;
+    do {
+      count = this.#poller.take(this.#happened);
+      for (let i = 0; i < count; i++) {
+        this.#endpoints[this.#happened[2 * i]]?.happened(this.#happened[2 * i + 1]);
+      }
+    } while (count === AT_ONCE);
+  }
+
+  [Symbol.dispose](): void {
+    this.#poller[Symbol.dispose]();
+  }
+}
