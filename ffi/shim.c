@@ -485,6 +485,28 @@ EXPORT int sp_receive_piece(int fd, double vector, uint32_t pieces, int *fds, ui
   return receive_pieces(fd, iov, pieces, fds, capacity, info, MSG_DONTWAIT);
 }
 
+// SEND and RECV of a virtual descriptor in a guest (virtwl.h, where they are declared the wrong way round): `buffer` is a
+// struct virtwl_ioctl_txn, 28 descriptors and the length of the data that follows.
+EXPORT int sp_wl_transact(int fd, int receive, uint8_t *buffer, uint32_t size) {
+  uint32_t head[29];
+  if (size < sizeof head) return -EINVAL;
+  memcpy(head, buffer, sizeof head);
+  if (head[28] > size - sizeof head) return -EINVAL;
+  return result(ioctl(fd, receive ? _IOW('w', 2, int[29]) : _IOR('w', 1, int[29]), buffer));
+}
+
+// Memory that a guest shares with its host: NEW with VIRTWL_IOCTL_NEW_ALLOC.
+EXPORT int sp_wl_memory(int device, double size) {
+  struct {
+    uint32_t type;
+    int fd;
+    uint32_t flags, size, rest[8];
+  } request = {.type = 1, .fd = -1, .size = (uint32_t)size};
+  if (!(size > 0 && size < 4294967296.0)) return -EINVAL;
+  if (ioctl(device, _IOWR('w', 0, request), &request)) return -errno;
+  return request.fd;
+}
+
 EXPORT int sp_accept(int fd) { return result(accept4(fd, NULL, NULL, SOCK_CLOEXEC)); }
 
 // ---- Locking the process down ---------------------------------------------------------------

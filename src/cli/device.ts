@@ -8,6 +8,7 @@ import { repeated, sizeInBytes, wholeNumber } from "./option_values.ts";
 interface Connection {
   readonly socket?: string;
   readonly fd?: number;
+  readonly context?: string;
 }
 
 interface BlkFlags extends Connection {
@@ -46,14 +47,21 @@ export function addDeviceCommand(program: Command, context: CliContext): void {
     device.command(name)
       .description(description)
       .addOption(
-        new Option("--socket <path>", "listen here for frontends, one at a time").conflicts("fd"),
+        new Option("--socket <path>", "listen here for frontends, one at a time").conflicts([
+          "fd",
+          "context",
+        ]),
       )
       .addOption(
         new Option("--fd <n>", "an inherited, connected socket").conflicts("socket")
           .argParser(wholeNumber(0, 2 ** 20)),
+      )
+      .addOption(
+        new Option("--context <name>", "in a guest: the frontend is at this socket of the host")
+          .conflicts("fd"),
       );
-  const connection = ({ socket, fd }: Connection) =>
-    socket === undefined ? { fd } : { socket: resolve(socket) };
+  const connection = ({ socket, fd, context }: Connection) =>
+    socket === undefined ? { fd, context } : { socket: resolve(socket) };
 
   kind("blk", "a disk: a raw image or a block device")
     .requiredOption("--disk <path>", "the image or block device")

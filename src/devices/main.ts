@@ -1,7 +1,21 @@
-import { Fd, fileStat, ignoreInspectorSignal, type Owned, useLibrary, Window } from "../os/mod.ts";
-import { BlockingPeer, type ReceivedBody, RequestError, unixTransport } from "../msg/mod.ts";
+import {
+  Fd,
+  fileStat,
+  ignoreInspectorSignal,
+  type Owned,
+  useLibrary,
+  VirtioWl,
+  Window,
+} from "../os/mod.ts";
+import {
+  BlockingPeer,
+  type ReceivedBody,
+  RequestError,
+  unixTransport,
+  virtioWlTransport,
+} from "../msg/mod.ts";
 import { escapeAttempts, lockDown, permissionsLeft } from "../sandbox/mod.ts";
-import { DeviceLoop } from "../vhost/mod.ts";
+import { DeviceLoop, type Link, localLink } from "../vhost/mod.ts";
 import { openDevice } from "./open_device.ts";
 import { MESSAGE_SOCKET, monitorMessages, workerMessages } from "./worker_messages.ts";
 
@@ -65,6 +79,7 @@ class Worker {
       const loop = new DeviceLoop(implementation, {
         window,
         log,
+        link: frontend.how === "context" ? guestLink(frontend.device.move()) : localLink,
         control: { fd: this.#monitor.fd, ready: () => this.#listen() },
       });
       const serve = serveFrontend(loop, frontend);
@@ -100,6 +115,10 @@ function serveFrontend(
   frontend: SetUp["frontend"],
 ): () => number | Promise<number> {
   if (frontend.how === "report") return reportLock;
+  if (frontend.how === "context") {
+    const context = frontend.context.move();
+    return () => loop.serve(context) ? 0 : 1;
+  }
   if (!fileStat(frontend.socket).isSocket) {
     throw new RequestError("unusable", "the connection is not a socket");
   }
@@ -109,6 +128,12 @@ function serveFrontend(
     loop.serveEach(socket);
     return 0;
   };
+}
+
+/** The way from a guest to its host. */
+function guestLink(device: Owned<Fd>): Link {
+  const wl = VirtioWl.own(device);
+  return { transport: virtioWlTransport, allocate: (_name, size) => wl.memory(size) };
 }
 
 /** Tries what a worker must not be able to do, and prints what came of it. */

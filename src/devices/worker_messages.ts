@@ -40,6 +40,11 @@ const Device = v.variant("kind", [
 const Frontend = v.variant("how", [
   /** At the other end of this socket; the worker ends with it. */
   v.strictObject({ how: v.literal("connected"), socket: descriptor }),
+  /**
+   * In a guest: at the other end of this virtio-wl context. Memory to share comes from the device (/dev/wl0). The worker
+   * ends with the frontend.
+   */
+  v.strictObject({ how: v.literal("context"), context: descriptor, device: descriptor }),
   /** They connect to this socket, one after the other. */
   v.strictObject({ how: v.literal("listening"), socket: descriptor }),
   /** Nowhere: the worker tells on its standard output what its lock leaves it, and ends. */

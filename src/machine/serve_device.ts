@@ -1,4 +1,13 @@
-import { connectUnix, Fd, listenUnix, openFile, OsError, type Owned, Reactor } from "../os/mod.ts";
+import {
+  connectUnix,
+  Fd,
+  listenUnix,
+  openFile,
+  OsError,
+  type Owned,
+  Reactor,
+  VirtioWl,
+} from "../os/mod.ts";
 import { RequestError } from "../msg/mod.ts";
 import { type Child, Starter } from "../sandbox/mod.ts";
 import { openDisk } from "./disk_image.ts";
@@ -31,7 +40,8 @@ export type ServedDevice =
   };
 
 /**
- * What to serve, and where its frontend is found: a path to listen at, or an inherited socket.
+ * What to serve, and where its frontend is found: a path to listen at, an inherited socket, or, in a guest, a socket of
+ * its host.
  *
  * @example
  * ```ts
@@ -47,11 +57,16 @@ export type ServedDevice =
 export interface ServeOptions {
   readonly log: Log;
   readonly device: ServedDevice;
-  readonly connection: { readonly socket?: string; readonly fd?: number };
+  readonly connection: {
+    readonly socket?: string;
+    readonly fd?: number;
+    /** In a guest: the name of a virtio-wl context. */
+    readonly context?: string;
+  };
 }
 
 /**
- * Serves one device from its sandboxed worker until its frontend hangs up (`fd`), or for ever (`socket`).
+ * Serves one device from its sandboxed worker until its frontend hangs up (`fd`, `context`), or for ever (`socket`).
  *
  * @throws {MachineError} when it cannot be set up, or the worker ends with an error
  *
@@ -81,12 +96,24 @@ export async function serveDevice({ log, device, connection }: ServeOptions): Pr
 }
 
 function openConnection(
-  { socket, fd }: ServeOptions["connection"],
+  { socket, fd, context }: ServeOptions["connection"],
   owned: DisposableStack,
 ): WorkerFrontend {
+  if (context !== undefined) {
+    const wl = owned.use(
+      orRefuse("There is no Virtio Wayland in this guest", () => VirtioWl.open()),
+    );
+    const connected = owned.use(
+      orRefuse(`The host does not connect "${context}"`, () => wl.context(context)),
+    );
+    return { how: "context", context: connected.borrow(), device: wl.fd.borrow() };
+  }
   if (fd !== undefined) return { how: "connected", socket: owned.use(inherited(fd)).borrow() };
   if (socket === undefined) {
-    throw new MachineError("usage", "Where is the frontend? Give --socket PATH or --fd N.");
+    throw new MachineError(
+      "usage",
+      "Where is the frontend? Give --socket PATH, --fd N or --context NAME.",
+    );
   }
   removeStaleSocket(socket);
   try {
@@ -94,6 +121,15 @@ function openConnection(
   } catch (error) {
     if (!(error instanceof OsError)) throw error;
     throw new MachineError("usage", `Cannot listen at ${socket}: ${error.message}`);
+  }
+}
+
+function orRefuse<T>(what: string, open: () => T): T {
+  try {
+    return open();
+  } catch (error) {
+    if (!(error instanceof OsError || error instanceof RangeError)) throw error;
+    throw new MachineError("host", `${what}: ${error.message}.`);
   }
 }
 

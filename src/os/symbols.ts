@@ -70,6 +70,8 @@ export const workerSymbols = {
     result: "i32",
   },
   sp_piece: { parameters: ["i32", "buffer", "u32", "i32"], result: "i32" },
+  sp_wl_transact: { parameters: ["i32", "i32", "buffer", "u32"], result: "i32" },
+  sp_wl_memory: { parameters: ["i32", "f64"], result: "i32" },
   sp_accept: { parameters: ["i32"], result: "i32" },
 
   sp_uring_create: { parameters: ["u32", "u32", "i32", "buffer"], result: "i32" },

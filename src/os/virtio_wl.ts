@@ -1,6 +1,6 @@
 import { Errno } from "./errno.ts";
 import { Fd, type Owned } from "./fd.ts";
-import { monitor } from "./library.ts";
+import { library, monitor } from "./library.ts";
 import type { Received } from "./message.ts";
 import { openFile } from "./file.ts";
 import { check, OsError } from "./os_error.ts";
@@ -14,14 +14,17 @@ const MAX_NAME = 32;
 /** One call moves so many bytes at most: several fit into what the driver keeps under way of one VFD. */
 const PIECE = 32768;
 
-/** Requests of `/dev/wl0` and of VFDs (`virtwl.h`; SEND and RECV are declared the wrong way round there). */
-const Request = { New: 0xc030_7700, Send: 0x8074_7701, Receive: 0x4074_7702 } as const;
+/** Request of `/dev/wl0` (`virtwl.h`). */
+const NEW = 0xc030_7700;
+
+/** What is done to a VFD. */
+const Direction = { Send: 0, Receive: 1 } as const;
 
 /** What NEW makes (VIRTWL_IOCTL_NEW_*); Event is ours. */
-const NewType = { Memory: 1, PipeRead: 2, PipeWrite: 3, NamedContext: 5, Event: 16 } as const;
+const NewType = { PipeRead: 2, PipeWrite: 3, NamedContext: 5, Event: 16 } as const;
 
 /** struct virtwl_ioctl_new: u32 type, int fd, u32 flags, then what depends on the type. */
-const New = { type: 0, fd: 4, size: 12, name: 12, length: 48 } as const;
+const New = { type: 0, fd: 4, name: 12, length: 48 } as const;
 
 /** struct virtwl_ioctl_txn: int fds[28], u32 len, then data. */
 const Transaction = { fds: 0, length: 4 * MAX_VFDS, data: 4 * MAX_VFDS + 4 } as const;
@@ -35,6 +38,16 @@ export class VirtioWl implements Disposable {
 
   private constructor(device: Owned<Fd>) {
     this.#device = device;
+  }
+
+  /** Takes over an open `/dev/wl0`. */
+  static own(device: Owned<Fd>): VirtioWl {
+    return new VirtioWl(device.move());
+  }
+
+  /** The device itself, for a worker; stays here. */
+  get fd(): Fd {
+    return this.#device;
   }
 
   /** @throws OsError ENOENT where there is no such device, or no driver for it */
@@ -65,11 +78,13 @@ export class VirtioWl implements Disposable {
     if (!Number.isInteger(size) || size <= 0 || size >= 2 ** 32) {
       throw new RangeError(`${size} is no size for memory that is shared with the host`);
     }
-    return this.#make(
-      NewType.Memory,
+    const made = check(
+      library().sp_wl_memory(this.#device.raw(), size),
+      "make",
       "memory that is shared with the host",
-      (request) => new DataView(request.buffer).setUint32(New.size, size, true),
     );
+    library().sp_set_cloexec(made);
+    return Fd.own(made);
   }
 
   /** This guest's end of a pipe. Sending it hands the other end to the host. */
@@ -96,7 +111,7 @@ export class VirtioWl implements Disposable {
 
   #perform(request: Uint8Array<ArrayBuffer>): number {
     for (;;) {
-      const result = monitor().sp_ioctl_buffer(this.#device.raw(), Request.New, request);
+      const result = monitor().sp_ioctl_buffer(this.#device.raw(), NEW, request);
       if (result !== -Errno.EINTR) return result;
     }
   }
@@ -125,7 +140,7 @@ export function sendVfds(fd: Fd, bytes: Uint8Array, fds: readonly Fd[] = []): nu
   }
   fields.setUint32(Transaction.length, length, true);
   transaction.set(bytes.subarray(0, length), Transaction.data);
-  const result = transact(fd, Request.Send);
+  const result = transact(fd, Direction.Send);
   if (result >= 0) return length;
   if (result === -Errno.EAGAIN || result === -Errno.EPIPE) return result;
   throw new OsError("send", "to the host", -result);
@@ -139,7 +154,7 @@ export function sendVfds(fd: Fd, bytes: Uint8Array, fds: readonly Fd[] = []): nu
 export function receiveVfds(fd: Fd, buffer: Uint8Array): Received {
   for (let i = 0; i < MAX_VFDS; i++) fields.setInt32(Transaction.fds + 4 * i, -1, true);
   fields.setUint32(Transaction.length, Math.min(buffer.length, PIECE), true);
-  const result = transact(fd, Request.Receive);
+  const result = transact(fd, Direction.Receive);
   if (result === -Errno.EAGAIN || result === -Errno.EPIPE) {
     return { length: result, fds: [], truncated: false };
   }
@@ -155,10 +170,10 @@ export function receiveVfds(fd: Fd, buffer: Uint8Array): Received {
   return { length, fds, truncated: false };
 }
 
-function transact(fd: Fd, request: number): number {
+function transact(fd: Fd, direction: number): number {
   const number = fd.raw();
   for (;;) {
-    const result = monitor().sp_ioctl_buffer(number, request, transaction);
+    const result = library().sp_wl_transact(number, direction, transaction, transaction.length);
     if (result !== -Errno.EINTR) return result;
   }
 }

@@ -1,4 +1,4 @@
-import type { Transport } from "../msg/mod.ts";
+import { type Transport, unixTransport } from "../msg/mod.ts";
 import { Events, type Fd, memfd, type Owned, type Poller, type Window } from "../os/mod.ts";
 import {
   Feature,
@@ -42,11 +42,19 @@ export interface BackendHost {
   readonly kickTag: number;
   /** One line for people. */
   readonly log: (text: string) => void;
-  /** A transport over a socket that came over the connection; it moves in there. */
-  readonly transport: (socket: Owned<Fd>) => Transport;
-  /** The transport's memory that can be shared with a frontend; a memfd when left out. */
-  readonly allocateShared?: (name: string, size: number) => Owned<Fd>;
+  readonly link: Link;
 }
+
+/** What a connection goes over: sockets, and memory that can be sent through them. */
+export interface Link {
+  /** Over a connected socket, which moves in there. */
+  transport(socket: Owned<Fd>): Transport;
+  /** New zeroed memory of so many bytes. Throws OsError. */
+  allocate(name: string, size: number): Owned<Fd>;
+}
+
+/** Between processes of one machine. */
+export const localLink: Link = { transport: unixTransport, allocate: memfd };
 
 /** Kicks are edge-triggered: so nobody needs to read the counter. */
 const KICK_EVENTS = Events.In | Events.EdgeTriggered;
@@ -76,8 +84,8 @@ export class Backend implements Disposable {
   #protocol = 0n;
   #requests: BackendRequests | undefined;
 
-  /** @param connection with the frontend; moves in here */
-  constructor(connection: Transport, device: VirtioDevice, host: BackendHost) {
+  /** @param socket of the connection with the frontend; moves in here */
+  constructor(socket: Owned<Fd>, device: VirtioDevice, host: BackendHost) {
     this.#device = device;
     this.#host = host;
     this.#queues = new BackendQueues(device, host);
@@ -86,7 +94,7 @@ export class Backend implements Disposable {
       (device.config.length > 0 ? CONFIG_FEATURES : 0n) |
       (device.sharedMemory === undefined ? 0n : SHARED_MEMORY_FEATURES);
     this.#handlers = this.#table();
-    this.#connection = new BackendConnection(connection, {
+    this.#connection = new BackendConnection(host.link.transport(socket), {
       replyAck: () => (this.#protocol & ProtocolFeature.ReplyAck) !== 0n,
       handle: (message) => this.#handlers.get(message.request)?.(message) ?? undefined,
     }, host.log);
@@ -291,8 +299,8 @@ export class Backend implements Disposable {
   #setRequests({ request, fds }: IncomingMessage): void {
     if (fds.length !== 1) throw broke(request, "descriptors", "no descriptor came");
     this.#requests?.[Symbol.dispose]();
-    const { transport, log } = this.#host;
-    this.#requests = new BackendRequests(transport(fds[0]), log);
+    const { link, log } = this.#host;
+    this.#requests = new BackendRequests(link.transport(fds[0]), log);
   }
 
   #sharedMemory(): BackendAnswer {
@@ -331,7 +339,7 @@ export class Backend implements Disposable {
     const { queueCount, queueSize } = Inflight.decode(payload);
     try {
       const mmapSize = inflightBytes(queueCount, queueSize);
-      const fd = (this.#host.allocateShared ?? memfd)("inflight", mmapSize);
+      const fd = this.#host.link.allocate("inflight", mmapSize);
       return {
         payload: Inflight.encode({ mmapSize, mmapOffset: 0, queueCount, queueSize }),
         fds: [fd],

@@ -108,10 +108,8 @@ export class BackendMemory implements Disposable {
       throw new BackendRefusal(`a memory region has ${size} bytes at ${mmapOffset}`);
     }
     const stat = fileStat(fd);
-    if (!stat.isRegular || end > stat.size) {
-      throw new BackendRefusal(
-        `a memory region ends at ${end}, but there are ${stat.isRegular ? stat.size : 0} bytes`,
-      );
+    if (end > stat.size) {
+      throw new BackendRefusal(`a memory region ends at ${end}, but there are ${stat.size} bytes`);
     }
     const mapping =
       this.#mappings.find((known) =>

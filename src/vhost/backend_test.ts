@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { MachineMemory } from "../memory/mod.ts";
-import { unixTransport } from "../msg/mod.ts";
 import {
   EventFd,
   type Fd,
@@ -27,6 +26,7 @@ import {
   FrontendMessage as Message,
   HeaderFlags,
   Inflight,
+  localLink,
   MemoryTable,
   memoryTableSize,
   ProtocolFeature,
@@ -92,9 +92,9 @@ class Scene implements Disposable {
 
   constructor() {
     const [ours, theirs] = socketPair();
-    this.backend = new Backend(unixTransport(theirs), this.device, {
+    this.backend = new Backend(theirs, this.device, {
       window,
-      transport: unixTransport,
+      link: localLink,
       poller: this.#poller,
       kickTag: 0,
       log: (text) => this.log.push(text),

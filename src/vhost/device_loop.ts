@@ -9,9 +9,8 @@ import {
   pollOne,
   type Window,
 } from "../os/mod.ts";
-import { unixTransport } from "../msg/mod.ts";
 import type { DeviceSource, VirtioDevice } from "../virtio/mod.ts";
-import { Backend, type BackendHost } from "./backend.ts";
+import { Backend, type BackendHost, type Link, localLink } from "./backend.ts";
 
 const CONNECTION_TAG = 0;
 const KICK_TAG = 1;
@@ -31,6 +30,8 @@ export interface DeviceLoopOptions {
   readonly window: Window;
   readonly log: (text: string) => void;
   readonly control?: ControlSource;
+  /** What connections with frontends go over; sockets of this machine when left out. */
+  readonly link?: Link;
 }
 
 /**
@@ -56,8 +57,11 @@ export class DeviceLoop implements Disposable {
   readonly #control: ControlSource | undefined;
   #isOver = false;
 
-  constructor(private readonly device: VirtioDevice, { window, log, control }: DeviceLoopOptions) {
-    this.#host = { window, log, poller: this.#poller, kickTag: KICK_TAG, transport: unixTransport };
+  constructor(
+    private readonly device: VirtioDevice,
+    { window, log, control, link = localLink }: DeviceLoopOptions,
+  ) {
+    this.#host = { window, log, link, poller: this.#poller, kickTag: KICK_TAG };
     this.#control = control;
     if (control !== undefined) this.#poller.add(control.fd, CONTROL_TAG);
     for (const [i, source] of (device.sources ?? []).entries()) this.#watch(i, source);
@@ -66,7 +70,7 @@ export class DeviceLoop implements Disposable {
   /** Serves one frontend until it hangs up, or it is the end, or breaks the protocol: then the answer is false. */
   serve(connection: Owned<Fd>): boolean {
     const host = { ...this.#host, log: limited(this.#host.log) };
-    using backend = new Backend(host.transport(connection), this.device, host);
+    using backend = new Backend(connection, this.device, host);
     const poller = this.#poller;
     poller.add(backend.fd, CONNECTION_TAG);
     let busy = false;

@@ -46,6 +46,6 @@ export type {
   StartOptions,
 } from "./frontend_options.ts";
 export { InflightRegion } from "./inflight_region.ts";
-export { Backend, type BackendHost } from "./backend.ts";
+export { Backend, type BackendHost, type Link, localLink } from "./backend.ts";
 export { BackendRefusal } from "./backend_refusal.ts";
 export { DeviceLoop } from "./device_loop.ts";

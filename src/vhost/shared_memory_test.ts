@@ -10,11 +10,11 @@ import {
   socketPair,
   Window,
 } from "../os/mod.ts";
-import { unixTransport } from "../msg/mod.ts";
 import { DeviceId, type SharedMemoryMapper, type VirtioDevice } from "../virtio/mod.ts";
 import {
   Backend,
   Frontend,
+  localLink,
   ProtocolError,
   ProtocolFeature,
   type SharedMemoryRequest,
@@ -168,11 +168,11 @@ function withBackend(protocol: bigint, body: (scene: BackendScene) => void): voi
   const log: string[] = [];
   const [ours, theirs] = socketPair();
   using poller = new Poller();
-  using backend = new Backend(unixTransport(theirs), device, {
+  using backend = new Backend(theirs, device, {
     window,
     poller,
     kickTag: 1,
-    transport: unixTransport,
+    link: localLink,
     log: (text) => log.push(text),
   });
   using frontend = new RawFrontend(ours, () => backend.receive());

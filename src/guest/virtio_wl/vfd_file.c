@@ -189,6 +189,9 @@ struct file *wl_vfd_file(struct wl_vfd *vfd)
 		return file;
 	}
 	file->private_data = vfd;
+	/* RWF_NOWAIT works, whatever O_NONBLOCK says. */
+	if (!vfd->memory)
+		file->f_mode |= FMODE_NOWAIT;
 	if (vfd->memory) {
 		down_write(&vfd->memory->mapped);
 		vfd->inode = inode;
