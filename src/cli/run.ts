@@ -35,7 +35,8 @@ export function addRunCommand(program: Command, context: CliContext): void {
     .option(
       "--disk <path[,options]>",
       "an image or block device; options: readonly, cache=auto|none, queues=N. " +
-        "socket=PATH instead of a path is the vhost-user socket of a foreign backend. May be repeated",
+        "socket=PATH instead of a path is the vhost-user socket of a foreign backend, " +
+        "vm=NAME a backend that runs in another VM. May be repeated",
       repeated,
     )
     .option("--rng", "give the guest a source of random numbers")

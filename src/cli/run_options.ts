@@ -67,6 +67,8 @@ function parseDiskFlag(flag: string): Record<string, unknown> {
   const [first, ...options] = flag.split(",");
   const disk: Record<string, unknown> = first.startsWith("socket=")
     ? { socket: resolve(first.slice("socket=".length)) }
+    : first.startsWith("vm=")
+    ? { provider: `vm:${first.slice("vm=".length)}` }
     : { path: resolve(first) };
   for (const option of options) {
     const [key, value] = option.split("=", 2);

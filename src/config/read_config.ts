@@ -102,10 +102,11 @@ async function readText(path: string): Promise<string> {
 /** Rules between keys, which a schema of single keys cannot say: the first that is broken, as key path and reason. */
 function brokenRelation(config: VmConfig): [(string | number)[], string] | undefined {
   for (const [i, disk] of config.disk.entries()) {
-    if ((disk.path === undefined) === (disk.socket === undefined)) {
+    const { path, socket, provider } = disk;
+    if ([path, socket, provider].filter((where) => where !== undefined).length !== 1) {
       return [
         ["disk", i],
-        "give either path (an image or block device) or socket (a vhost-user backend)",
+        "give either path (an image or block device), socket (a vhost-user backend) or provider (another VM)",
       ];
     }
   }

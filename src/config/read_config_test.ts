@@ -77,6 +77,11 @@ const refused: [what: string, toml: string, message: RegExp][] = [
   ],
   ["an odd region", `kernel = "k"\n[wl]\nregion = "5M"`, /wl.region: the region comes in steps/],
   ["too many descriptors", `kernel = "k"\n[wl]\nvfds = 9999`, /wl.vfds: at most 8192/],
+  [
+    "a provider that is no VM",
+    `kernel = "k"\n[[disk]]\nprovider = "diskvm"`,
+    /disk\[0\].provider: "vm:" and the name of a VM is expected/,
+  ],
   ["missing kernel", `name = "x"`, /app.toml: kernel: this key is required$/],
   [
     "disk of nothing",

@@ -23,6 +23,10 @@ const Disk = v.strictObject({
   path: v.optional(path),
   /** Path of the vhost-user socket of a backend that somebody else runs, instead of `path`. */
   socket: v.optional(path),
+  /** `vm:NAME`: its backend runs in that VM, instead of `path`. */
+  provider: v.optional(
+    v.pipe(text, v.regex(/^vm:[a-z0-9][a-z0-9-]{0,19}$/, '"vm:" and the name of a VM is expected')),
+  ),
   /** The guest may only read it. */
   readonly: v.optional(flag, false),
   /** `auto` uses the host's page cache, `none` O_DIRECT. */

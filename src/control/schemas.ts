@@ -30,8 +30,8 @@ export const Device = v.object({
   name: text,
   kind: text,
   backend: described(
-    v.picklist(["worker", "foreign"]),
-    "a worker process of the VM, or somebody else's",
+    v.picklist(["worker", "foreign", "vm"]),
+    "a worker process of the VM, somebody else's, or in another VM",
   ),
   state: v.picklist(["connected", "away"]),
   pid: v.optional(described(count, "process id of the worker")),

@@ -6,7 +6,7 @@ import { startWorker, type Worker, type WorkerDevice, type WorkerServices } from
 
 /** Where the backend of a device comes from. */
 export interface Backend {
-  readonly kind: "worker" | "foreign";
+  readonly kind: "worker" | "foreign" | "vm";
   /** Of a process of ours that runs. */
   readonly pid: number | undefined;
   /** What the process may do, for a person. */
@@ -15,7 +15,7 @@ export interface Backend {
   readonly failure: string | undefined;
   /** A new vhost-user connection; what served the last one is gone by then. Throws MachineError. */
   connect(): Promise<Owned<Fd>>;
-  /** Ends a backend that does not obey, where that is in our power. */
+  /** Ends a backend that does not obey, where that is in our power, and a {@linkcode connect} that waits. */
   kill(): void;
   /** Resolves when a backend whose connection was closed has ended; not later than it takes to lose patience. */
   finish(): Promise<void>;

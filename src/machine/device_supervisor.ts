@@ -60,17 +60,18 @@ export async function connectDevice(
   signal?: AbortSignal,
 ): Promise<ConnectedDevice> {
   const { name, backend } = parts;
-  const fd = await backend.connect();
-  const frontend = newFrontend(fd, parts, reactor);
-  const abort = () => frontend[Symbol.dispose]();
+  let frontend: Frontend | undefined;
+  const abort = () => frontend === undefined ? backend.kill() : frontend[Symbol.dispose]();
   signal?.addEventListener("abort", abort);
-  if (signal?.aborted) abort();
   try {
+    frontend = newFrontend(await backend.connect(), parts, reactor);
+    if (signal?.aborted) abort();
     return { ...parts, frontend, offer: await frontend.negotiate() };
   } catch (error) {
-    frontend[Symbol.dispose]();
+    frontend?.[Symbol.dispose]();
     backend.kill();
     await backend.finish();
+    if (frontend === undefined) throw error;
     const reason = backend.failure ?? (error instanceof Error ? error.message : String(error));
     throw new MachineError(
       "internal",

@@ -126,6 +126,7 @@ export class RunningVm implements VmControl, AsyncDisposable {
     using devices = openDevices(config, {
       host,
       log: this.#log,
+      runtime: this.runtime.path,
       hostConsole: consoleSocket?.guest,
     });
     this.#devices = devices.parts;

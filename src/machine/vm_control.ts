@@ -74,8 +74,8 @@ export interface DeviceInfo {
   readonly name: string;
   /** Such as `blk`. */
   readonly kind: string;
-  /** A worker process of ours, or somebody else's. */
-  readonly backend: "worker" | "foreign";
+  /** A worker process of ours, somebody else's, or in another VM. */
+  readonly backend: "worker" | "foreign" | "vm";
   readonly state: "connected" | "away";
   /** Process id of the worker. */
   readonly pid?: number;

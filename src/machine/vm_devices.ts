@@ -1,3 +1,4 @@
+import { join } from "node:path";
 import type { DiskConfig, VmConfig, WlConfig } from "../config/mod.ts";
 import type { Fd } from "../os/mod.ts";
 import { ForeignBackend, WorkerBackend } from "./backend.ts";
@@ -7,6 +8,7 @@ import { openDisk } from "./disk_image.ts";
 import type { Host } from "./host.ts";
 import { HostSockets } from "./host_sockets.ts";
 import type { Log } from "./log.ts";
+import { ProviderBackend } from "./provider_backend.ts";
 import type { ImageId } from "./runtime_dir.ts";
 
 /** Queues of a disk whose configuration does not say: one per vCPU, so many at most. */
@@ -21,21 +23,31 @@ export interface VmDevices extends Disposable {
   readonly images: readonly ImageId[];
 }
 
+/** What is at hand when devices are opened. */
+interface OpenContext {
+  readonly host: Host;
+  readonly log: Log;
+  /** Path of the VM's runtime directory. */
+  readonly runtime: string;
+  /** The host's end of a virtio console, if the VM has one. */
+  readonly hostConsole?: Fd;
+}
+
 /**
  * Opens what a VM's devices need.
  *
- * @param context with the host's end of a virtio console, if the VM has one
  * @throws {MachineError} naming the disk that cannot be used
  */
 export function openDevices(
   config: VmConfig,
-  { host, log, hostConsole }: { host: Host; log: Log; hostConsole?: Fd },
+  { host, log, runtime, hostConsole }: OpenContext,
 ): VmDevices {
   using owned = new DisposableStack();
   const parts: DeviceParts[] = [];
   const images: ImageId[] = [];
   for (const [i, disk] of config.disk.entries()) {
-    parts.push(diskParts(`disk${i}`, disk, config.cpus, { host, owned, images }));
+    const context = { host, log, runtime, owned, images };
+    parts.push(diskParts(`disk${i}`, disk, config.cpus, context));
   }
   if (config.rng !== undefined) {
     const backend = new WorkerBackend(host.starter, { kind: "rng" });
@@ -64,10 +76,23 @@ export function openDevices(
 
 function diskParts(
   name: string,
-  { path, socket, readonly, cache, queues: wanted }: DiskConfig,
+  { path, socket, provider, readonly, cache, queues: wanted }: DiskConfig,
   cpus: number,
-  { host, owned, images }: { host: Host; owned: DisposableStack; images: ImageId[] },
+  context: { host: Host; log: Log; runtime: string; owned: DisposableStack; images: ImageId[] },
 ): DeviceParts {
+  const { host, owned, images } = context;
+  if (provider !== undefined) {
+    const backend = owned.use(
+      new ProviderBackend({
+        vm: provider.slice("vm:".length),
+        path: join(context.runtime, `${name}.sock`),
+        reactor: host.reactor,
+        log: context.log.for({ component: name }),
+      }),
+    );
+    const maxQueues = wanted ?? FOREIGN_QUEUES;
+    return { name, kind: deviceKinds.blk, backend, maxQueues, history: newHistory() };
+  }
   if (socket !== undefined) {
     const maxQueues = wanted ?? FOREIGN_QUEUES;
     const backend = new ForeignBackend(socket);
