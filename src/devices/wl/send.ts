@@ -46,6 +46,8 @@ export class Send {
   keep(window: Window): void {
     const { chain } = this;
     const bytes = this.end - this.at;
+    // An empty one waits for its turn, too.
+    if (bytes === 0) return;
     const size = Math.ceil(bytes / PAGE_SIZE) * PAGE_SIZE;
     const copy = window.allocate(size);
     try {

@@ -167,6 +167,21 @@ export class Guest implements Disposable {
     this.device.reset();
   }
 
+  /** In buffers that the driver could give. */
+  get spareBuffers(): number {
+    return this.#freeIn.length;
+  }
+
+  /** There is room for a command of any length. */
+  get canBeLong(): boolean {
+    return this.#freeOut.includes(COMMANDS - 1);
+  }
+
+  /** Commands that are not answered. */
+  get unanswered(): number {
+    return COMMANDS - this.#freeOut.length;
+  }
+
   /** Gives in buffers. */
   offer(count: number, room = IN_BUFFER): void {
     for (let i = 0; i < count; i++) {
@@ -364,8 +379,9 @@ export function send(id: number, data: Uint8Array | string, ids: number[] = []):
   return command;
 }
 
+/** 0 when there was no room for an answer. */
 export function typeOf(answer: Uint8Array): number {
-  return new DataView(answer.buffer).getUint32(0, true);
+  return answer.length < 8 ? 0 : new DataView(answer.buffer).getUint32(0, true);
 }
 
 export function parse(bytes: Uint8Array): Message {

@@ -150,7 +150,8 @@ export class WlDevice implements VirtioDevice, Disposable {
     this.#region.clear();
     for (const vfd of this.#vfds.values()) vfd.close();
     this.#vfds.clear();
-    for (const endpoint of [...this.#live]) endpoint.drop();
+    // What one of them drops may be the last that another lives for.
+    for (const endpoint of this.#live) endpoint.drop();
     this.#turns.clear();
     this.#linesLeft = LOG_LINES;
   }

@@ -379,8 +379,10 @@ Deno.test("a paused VM loses nothing", () => {
   const { id: memory } = guest.memory(4096);
   const data = random(500_000);
   const slot = guest.command(send(id, data));
+  const empty = guest.command(send(id, ""));
   const second = guest.command(send(id, "end", [event]));
   guest.pause();
+  assert.equal(guest.late(empty), WlResponse.Ok);
   // The driver's memory may go: what waits is answered, and the device has it.
   assert.equal(guest.late(slot), WlResponse.Ok);
   assert.equal(guest.late(second), WlResponse.Ok);
@@ -456,4 +458,52 @@ Deno.test("an unread message of the host ends when its VFD does", () => {
   for (const id of got[1].ids) assert.equal(guest.close(id), WlResponse.Ok);
   assert.equal(read(one, new Uint8Array(1)), 0);
   assert.equal(typeOf(guest.answer(note(WlCommand.Close, second))), WlResponse.InvalidId);
+});
+
+Deno.test("it does not matter how a driver cuts its buffers", () => {
+  using guest = new Guest({ buffers: 0 });
+  const id = guest.context();
+  const cut = (command: Uint8Array, length: number) =>
+    Array.from(
+      { length: Math.ceil(command.length / length) },
+      (_, i) => command.slice(i * length, (i + 1) * length),
+    );
+  for (const length of [1, 3, 4, 7, 13]) {
+    const event = guest.event();
+    const data = random(1000).fill(length);
+    const slots = Array.from({ length: 8 }, () => length);
+    const { addresses } = guest.out.add([
+      ...cut(send(id, data, [event, event]), 8 * length),
+      ...slots,
+    ], { indirect: true });
+    guest.bench.round();
+    const { written } = guest.out.takeUsed()[0];
+    assert.equal(written, 8);
+    const answer = addresses.slice(-8).flatMap((at) => [...guest.out.bytes.slice(at, at + length)]);
+    assert.equal(answer[1], WlResponse.Ok >> 8);
+    const buffer = new Uint8Array(2000);
+    const { length: got, fds } = receiveMessage(guest.host, buffer, 9);
+    same(buffer.subarray(0, got), data);
+    assert.equal(fds.length, 2);
+    for (const fd of fds) fd[Symbol.dispose]();
+
+    writeAll(guest.host, data);
+    const into = guest.in.add(Array.from({ length: 50 }, () => length * 7), { indirect: true });
+    guest.bench.listen();
+    guest.bench.round();
+    const [used] = guest.in.takeUsed();
+    const delivered = into.addresses.flatMap((
+      at,
+    ) => [...guest.in.bytes.slice(at, at + length * 7)]);
+    const message = parse(new Uint8Array(delivered.slice(0, used.written)));
+    assert.deepEqual([message.type, message.id], [WlCommand.Receive, id]);
+    same(message.data, data.subarray(0, message.data.length));
+    const rest = data.length - message.data.length;
+    if (rest === 0) continue;
+    const more = guest.in.add([4096]);
+    guest.bench.round();
+    guest.in.takeUsed();
+    const [at] = more.addresses;
+    same(guest.in.bytes.subarray(at + 16, at + 16 + rest), data.subarray(-rest));
+  }
 });
