@@ -41,8 +41,9 @@ export function qemuArguments(hardware: Hardware): string[] {
       "-display",
       "none",
     ],
-    // Only TCG has a virtualization extension everywhere: it implements AMD SVM with nested paging.
-    ...["-M", "q35", "-accel", "tcg,thread=multi", "-cpu", "max"],
+    // Only TCG has a virtualization extension everywhere: it implements AMD SVM with nested paging. Without protection
+    // keys: in its guests, which get no XSAVE, they belong to no thread (docs/lab.md).
+    ...["-M", "q35", "-accel", "tcg,thread=multi", "-cpu", "max,pku=off"],
     ...["-smp", String(hardware.cpus), "-m", String(hardware.memory), "-net", "none"],
     ...["-kernel", hardware.kernel, "-initrd", hardware.initrd, "-append", cmdline.join(" ")],
     ...[
