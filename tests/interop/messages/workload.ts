@@ -1,6 +1,4 @@
 import * as v from "valibot";
-import { fileStat, memfd } from "../../../src/os/mod.ts";
-import type { Fd, Owned } from "../../../src/os/mod.ts";
 import { bytes, defineMessages, descriptor } from "../../../src/msg/mod.ts";
 
 /** What the receiver of the property test serves. */
@@ -35,7 +33,8 @@ export const senderMessages = defineMessages({});
 
 /** The longest data, in bytes. */
 const LONGEST = 2 ** 20;
-const FILES = 61;
+/** How many files there are to send. */
+export const FILES = 61;
 
 /** A small generator (mulberry32): the same numbers in every process. */
 export function randomFrom(seed: number): () => number {
@@ -86,24 +85,17 @@ export class Workload {
   }
 }
 
-/** Files that can be told apart by their size. */
-export function makeFiles(): Owned<Fd>[] {
-  return Array.from({ length: FILES }, (_, i) => memfd(`file${i}`, 4096 * (i + 1)));
-}
-
-/** Which of them a descriptor is. */
-export function fileIndex(fd: Fd): number {
-  return fileStat(fd).size / 4096 - 1;
-}
-
-/** How many descriptors of such files this process has open; the runtime opens and closes others as it likes. */
-export function openFiles(): number {
+/** How many descriptors of memory this process has open; the runtime opens and closes others as it likes. */
+export function openMemory(): number {
   return [...Deno.readDirSync("/proc/self/fd")].filter(({ name }) => {
     try {
-      return Deno.readLinkSync(`/proc/self/fd/${name}`).startsWith("/memfd:file");
+      return MEMORY.test(Deno.readLinkSync(`/proc/self/fd/${name}`));
     } catch {
       // It was the one of reading this folder.
       return false;
     }
   }).length;
 }
+
+/** A memfd, or in a guest a VFD. */
+const MEMORY = /^\/memfd:|virtio_wl:memory/;
