@@ -1,6 +1,7 @@
+import { basename } from "node:path";
 import { type CpioEntry, type Progress, silent } from "../../src/guest/mod.ts";
-import { findTool } from "./execute.ts";
-import { addPrograms } from "./images/add_program.ts";
+import { findTool, findToolIfPresent } from "./execute.ts";
+import { librariesOf } from "./images/add_program.ts";
 import { FileSet } from "./images/file_set.ts";
 import { buildImage } from "./images/image.ts";
 import { bytesKey, keepFile } from "./images/kept.ts";
@@ -14,7 +15,10 @@ export const GUEST_READY = "guest: ready";
  * commands from the console, one shell with neither echo nor prompt.
  */
 const INIT = `
-tools=$(findfs LABEL=guest-tools 2>/dev/null) && mount -o ro "$tools" /tools
+for label in guest-tools guest-deno; do
+  tools=$(findfs LABEL=$label 2>/dev/null) && mount -o ro "$tools" /tools
+done
+work=$(findfs LABEL=guest-work 2>/dev/null) && mount -o ro "$work" /work
 script=$(sed -n 's/.*guest\\.run=\\([^ ]*\\).*/\\1/p' /proc/cmdline)
 cd /root
 if [ -n "$script" ]; then
@@ -36,11 +40,14 @@ export interface TestGuest {
   readonly initrd: string;
   /** A read-only disk to attach anywhere: fio and its libraries, found by its label. */
   readonly tools: string;
+  /** Instead of that one: Deno and `wayland-info`, with their libraries. */
+  readonly deno: string;
 }
 
 /**
- * The guest for tests: busybox, drivers, and on a disk of its own fio (82 MB with its libraries, too much for a RAM disk
- * in 256 MiB). Without `modulesDir` it suits a kernel that has everything built in.
+ * The guest for tests: busybox, drivers, and on disks of their own fio (82 MB with its libraries, too much for a RAM disk
+ * in 256 MiB) and Deno. What a disk labelled `guest-work` holds is in `/work`. Without `modulesDir` it suits a kernel that has
+ * everything built in.
  */
 export async function testGuest(
   cacheDir: string,
@@ -54,6 +61,7 @@ export async function testGuest(
   }));
   const initrd = await busyboxInitrd(INIT, modulesDir, [
     { kind: "directory", path: "tools" },
+    { kind: "directory", path: "work" },
     ...links,
   ]);
   return {
@@ -64,14 +72,28 @@ export async function testGuest(
       bytesKey(initrd),
       () => Promise.resolve(initrd),
     ),
-    tools: await toolsImage(cacheDir, progress),
+    tools: await programsImage("guest-tools", [findTool("fio")], cacheDir, progress),
+    deno: await denoImage(cacheDir, progress),
   };
 }
 
-async function toolsImage(cacheDir: string, progress: Progress): Promise<string> {
+async function denoImage(cacheDir: string, progress: Progress): Promise<string> {
+  const wanted = [Deno.execPath(), findToolIfPresent("wayland-info")];
+  const programs = wanted.filter((path) => path !== undefined);
+  return await programsImage("guest-deno", programs, cacheDir, progress);
+}
+
+/** Programs in the guest's `/usr/bin`, with their libraries, on a disk that is found by the image's name. */
+async function programsImage(
+  name: string,
+  programs: readonly string[],
+  cacheDir: string,
+  progress: Progress,
+): Promise<string> {
   const files = new FileSet();
-  await addPrograms(files, [findTool("fio")]);
-  return await buildImage("guest-tools", files, cacheDir, progress);
+  for (const path of programs) await files.addFile(path, `/usr/bin/${basename(path)}`);
+  for (const library of await librariesOf(programs)) await files.addFile(library);
+  return await buildImage(name, files, cacheDir, progress);
 }
 
 /** The kernel command line's word for a script. */

@@ -107,6 +107,19 @@ export const needs: readonly Need[] = [
     files: ["/usr/include/gelf.h"],
   },
   {
+    package: "weston",
+    purposes: ["test"],
+    why: "a Wayland compositor for guests to reach",
+    programs: ["weston"],
+    files: ["/usr/lib/x86_64-linux-gnu/libweston-10/headless-backend.so"],
+  },
+  {
+    package: "wayland-utils",
+    purposes: ["test"],
+    why: "a Wayland client",
+    programs: ["wayland-info"],
+  },
+  {
     package: "mmdebstrap",
     purposes: ["test"],
     why: "makes a root file system with systemd",

@@ -7,6 +7,7 @@ import { Bench } from "./machine.ts";
 import { singleFileTests } from "./single_file.ts";
 import { systemdTests } from "./systemd.ts";
 import { commandTests } from "./two_vms.ts";
+import { wlGuestTests } from "./wl_guest.ts";
 
 Deno.test("in the lab", async (t) => {
   await using bench = await Bench.open();
@@ -18,6 +19,7 @@ Deno.test("in the lab", async (t) => {
     "systemd": systemdTests,
     "commands": commandTests,
     "single file": singleFileTests,
+    "wl guest": wlGuestTests,
   };
   // `SPECTRUM_LAB_ONLY=disk,boot` runs two groups.
   const only = Deno.env.get("SPECTRUM_LAB_ONLY")?.split(",");

@@ -140,7 +140,10 @@ async function smallGuest(): Promise<GuestFiles> {
 }
 
 async function openBenchStage(guests: readonly GuestFiles[], root: string): Promise<Stage> {
-  const files = new Set([root, ...guests.flatMap(({ initrd, tools }) => [initrd, tools])]);
+  const files = new Set([
+    root,
+    ...guests.flatMap(({ initrd, tools, deno }) => [initrd, tools, deno]),
+  ]);
   return await openStage({ files: [...files] });
 }
 

@@ -12,6 +12,7 @@ const NEEDED = ["busybox", "mke2fs", "qemu-system-x86_64"];
 const WANTED = [
   ...["bash", "setpriv", "strace", "unshare", "nsenter", "prlimit", "ip", "ss", "socat"],
   ...["debugfs", "dumpe2fs", "e2fsck", "fio", "qemu-img", "qemu-storage-daemon"],
+  ...["weston", "wayland-info"],
   // Those of busybox know fewer options.
   ...[
     "cp",
@@ -30,11 +31,15 @@ const WANTED = [
   ],
 ];
 
-/** Programs outside of PATH. */
-const FILES = ["/usr/lib/qemu/virtiofsd"];
+/** Programs outside of PATH, and what programs load when they run. */
+const FILES = [
+  "/usr/lib/qemu/virtiofsd",
+  "/usr/lib/x86_64-linux-gnu/libweston-10/headless-backend.so",
+  "/usr/lib/x86_64-linux-gnu/weston/kiosk-shell.so",
+];
 
-/** Data that QEMU needs for its machine types. */
-const TREES = ["/usr/share/qemu", "/usr/share/seabios"];
+/** Data that QEMU needs for its machine types, and weston for its keyboards. */
+const TREES = ["/usr/share/qemu", "/usr/share/seabios", "/usr/share/X11/xkb"];
 
 /** Ids in the lab host; the agent knows them, too. */
 export const LabIds = { user: 1000, kvm: 104 } as const;
