@@ -2,6 +2,7 @@
 import { badInputTests } from "./bad_input.ts";
 import { bootTests } from "./boot.ts";
 import { controlTests } from "./control.ts";
+import { deviceVmTests } from "./device_vm.ts";
 import { diskTests } from "./disk.ts";
 import { Bench } from "./machine.ts";
 import { singleFileTests } from "./single_file.ts";
@@ -20,6 +21,7 @@ Deno.test("in the lab", async (t) => {
     "commands": commandTests,
     "single file": singleFileTests,
     "wl guest": wlGuestTests,
+    "device vm": deviceVmTests,
   };
   // `SPECTRUM_LAB_ONLY=disk,boot` runs two groups.
   const only = Deno.env.get("SPECTRUM_LAB_ONLY")?.split(",");

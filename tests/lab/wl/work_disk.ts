@@ -26,7 +26,7 @@ export async function workDisk(
   const work = `${FOLDER}/work`;
   const image = `${FOLDER}/work.img`;
   await bench.sh(
-    `rm -rf ${FOLDER} && mkdir -p ${work} && cd build && cp libspectrum.so spectrum.js ${work}`,
+    `rm -rf ${FOLDER} && mkdir -p ${work} && cd build && cp libspectrum.so spectrum.js device.js starter ${work}`,
   );
   const write = (name: string, text: string) =>
     bench.stage.run({ command: ["sh", "-c", `cat >${work}/${name}`], stdin: text });
