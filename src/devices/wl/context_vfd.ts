@@ -75,7 +75,7 @@ export class ContextVfd extends Endpoint {
     }
     if (bytes === -Errno.EMSGSIZE) {
       for (const fd of fds.splice(0)) fd[Symbol.dispose]();
-      log(`${this.#name} is hung up: more descriptors came than a message can carry`);
+      log(`${this.#name} is hung up: more descriptors came than there is room for`);
       this.abandon();
     }
     return bytes;

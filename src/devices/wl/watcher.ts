@@ -22,9 +22,10 @@ export class Watcher implements Disposable {
    * @returns the place, for the other calls
    */
   add(endpoint: Endpoint, fd: Fd, events: number): number {
-    const place = this.#freePlaces.pop() ?? this.#endpoints.length;
-    this.#endpoints[place] = endpoint;
+    const place = this.#freePlaces.at(-1) ?? this.#endpoints.length;
     this.#poller.add(fd, place, events | Events.EdgeTriggered);
+    this.#freePlaces.pop();
+    this.#endpoints[place] = endpoint;
     return place;
   }
 

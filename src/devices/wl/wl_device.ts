@@ -202,7 +202,7 @@ export class WlDevice implements VirtioDevice, Disposable {
     const vfds: Vfd[] = [];
     let reason: string | undefined;
     for (const fd of fds) {
-      const vfd = reason === undefined ? this.#fromHost(fd) : reason;
+      const vfd = reason ?? this.#fromHost(fd);
       fd[Symbol.dispose]();
       if (typeof vfd === "string") reason = vfd;
       else vfds.push(vfd);
@@ -359,7 +359,13 @@ export class WlDevice implements VirtioDevice, Disposable {
     if (!this.#has(WlFeature.Events)) return WlResponse.InvalidCommand;
     if (vfd === undefined) return WlResponse.InvalidId;
     if (!(vfd instanceof EventVfd)) return WlResponse.InvalidType;
-    vfd.arm();
+    try {
+      vfd.arm();
+    } catch (error) {
+      if (!(error instanceof OsError)) throw error;
+      this.#log(error.message);
+      return WlResponse.OutOfMemory;
+    }
     return WlResponse.Ok;
   }
 
@@ -496,9 +502,17 @@ export class WlDevice implements VirtioDevice, Disposable {
     }
   }
 
+  /** It is the guest's from here on. One that the host cannot wait for is hung up. */
   #add(vfd: Vfd): void {
     this.#vfds.set(vfd.id, vfd);
-    if (vfd instanceof Endpoint) vfd.watch();
+    if (!(vfd instanceof Endpoint)) return;
+    try {
+      vfd.watch();
+    } catch (error) {
+      if (!(error instanceof OsError)) throw error;
+      this.#log(error.message);
+      vfd.abandon();
+    }
   }
 
   #has(feature: bigint): boolean {

@@ -507,3 +507,24 @@ Deno.test("it does not matter how a driver cuts its buffers", () => {
     same(guest.in.bytes.subarray(at + 16, at + 16 + rest), data.subarray(-rest));
   }
 });
+
+Deno.test("what is kept over pauses has a limit, and one that is cut there is hung up", () => {
+  using guest = new Guest();
+  const full = guest.context();
+  const other = guest.context();
+  const results: (number | undefined)[] = [];
+  while (results.length < 200 && results.at(-1) !== WlResponse.Error) {
+    const slot = guest.command(send(full, new Uint8Array(500_000)));
+    guest.pause();
+    results.push(guest.late(slot));
+    guest.resume();
+  }
+  assert.ok(results.slice(0, -1).every((result) => result === WlResponse.Ok));
+  assert.equal(results.at(-1), WlResponse.Error);
+  assert.ok(results.length > 130 && results.length < 140, `${results.length}`);
+  assert.deepEqual(guest.messages().map(({ type, id }) => [type, id]), [[WlCommand.HangUp, full]]);
+  assert.equal(guest.send(other, "goes on"), WlResponse.Ok);
+  const slot = guest.command(send(other, new Uint8Array(500_000)));
+  guest.pause();
+  assert.equal(guest.late(slot), WlResponse.Ok, "there is room again");
+});
