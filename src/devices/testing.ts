@@ -11,7 +11,7 @@ import {
 const MEMORY = 2 ** 22;
 
 /** The window of this process. */
-export const window: Window = Window.reserve();
+export const window: Window = Window.reserve(2 ** 36);
 
 /** Guest memory in the window, with queues of one device in it. */
 export class DeviceBench implements Disposable {

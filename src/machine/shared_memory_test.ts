@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { type Fd, memfd, openFile, Window } from "../os/mod.ts";
 import { DeviceSharedMemory } from "./shared_memory.ts";
 
-const window = Window.reserve();
+const window = Window.reserve(2 ** 36);
 
 /** A device whose table of mappings is a map from places to addresses. */
 function setUp() {

@@ -11,7 +11,7 @@ import {
   Window,
 } from "./mod.ts";
 
-const window = Window.reserve();
+const window = Window.reserve(2 ** 36);
 const memory = window.allocate(65536);
 window.mapAnonymous(memory, 65536);
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { Errno, ioctl, ioctlAt, ioctlRaw, openFile, Window } from "./mod.ts";
 
-const window = Window.reserve();
+const window = Window.reserve(2 ** 36);
 const TIOCGPTN = 0x8004_5430;
 const TIOCSPTLCK = 0x4004_5431;
 const TCGETS = 0x5401;

@@ -31,7 +31,7 @@ Deno.test("a worker has no functions of the monitor, and no way to them", async 
 Deno.test("a process that prepares as a monitor can become a worker", async () => {
   const said = await run(`${attempt}
     const file = os.openFile("/etc/passwd");
-    const window = os.Window.reserve();
+    const window = os.Window.reserve(2 ** 36);
     const at = window.allocate(4096);
     window.mapAnonymous(at, 4096);
     os.useLibrary("worker");

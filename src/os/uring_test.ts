@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { Errno, type Fd, IoVector, openFile, Poller, pwrite, Uring, Window } from "./mod.ts";
 
-const window = Window.reserve();
+const window = Window.reserve(2 ** 36);
 const memory = window.allocate(1 << 20);
 window.mapAnonymous(memory, 1 << 20);
 const path = Deno.makeTempFileSync();

@@ -41,7 +41,7 @@ import { RawFrontend } from "./raw_frontend.ts";
 const MEMORY = 2 ** 20;
 /** What the frontend calls guest address 0. */
 const USER = 0x7f12_3400_0000;
-const window = Window.reserve();
+const window = Window.reserve(2 ** 36);
 
 /** Fills what it may write with its first byte read, plus one; holds chains back when told to. */
 class TestDevice implements VirtioDevice {

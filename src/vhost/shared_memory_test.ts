@@ -29,7 +29,7 @@ const MAP = 9, UNMAP = 10;
 const NEED_REPLY = 1 | 8;
 const GIB = 1n << 30n;
 
-const window = Window.reserve();
+const window = Window.reserve(2 ** 36);
 
 /** struct VhostUserMMap */
 function mapping(
