@@ -4,5 +4,6 @@ import type { Bench } from "./measurement.ts";
 export const benches: Readonly<Record<string, () => Promise<Bench>>> = {
   boot: async () => (await import("./boot.ts")).boot,
   restore: async () => (await import("./restore.ts")).restore,
+  wl: async () => (await import("./wl.ts")).wl,
   blk: async () => (await import("./blk.ts")).blk,
 };
