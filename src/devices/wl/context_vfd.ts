@@ -82,7 +82,8 @@ export class ContextVfd extends Endpoint {
   }
 
   protected write(vector: IoVector, fds: readonly Fd[]): number {
-    return fds.some((fd) => fd.closed) ? -Errno.EBADF : sendVector(this.fd, vector, fds);
+    for (let i = 0; i < fds.length; i++) if (fds[i].closed) return -Errno.EBADF;
+    return sendVector(this.fd, vector, fds);
   }
 
   protected override finished(send: Send, isSent: boolean): void {

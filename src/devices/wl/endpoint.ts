@@ -171,8 +171,7 @@ export abstract class Endpoint extends Vfd {
 
   /** A SEND is over: what it carried is the host's, or not. */
   protected finished(send: Send, isSent: boolean): void {
-    for (const vfd of send.vfds) vfd.lent(isSent);
-    send.vfds = [];
+    send.giveBack(isSent);
   }
 
   /** Writes on. The response when it is over, undefined while there is no room. */

@@ -6,7 +6,8 @@ import type { Vfd } from "./vfd.ts";
 /** Pieces of a command, which may come in single pages: 1 MiB of data and some more. */
 const SEGMENTS = 300;
 
-const NONE: readonly Fd[] = [];
+const NO_FDS: readonly Fd[] = [];
+const NO_VFDS: readonly Vfd[] = [];
 
 /** A command of the driver; a SEND may be on its way for a while. Reused from command to command. */
 export class Send {
@@ -17,8 +18,8 @@ export class Send {
   at = 0;
   end = 0;
   /** What goes with the first byte. */
-  fds: readonly Fd[] = NONE;
-  vfds: readonly Vfd[] = [];
+  fds: readonly Fd[] = NO_FDS;
+  vfds: readonly Vfd[] = NO_VFDS;
   #copy = 0;
   #copyBytes = 0;
 
@@ -39,7 +40,14 @@ export class Send {
   /** So many bytes were taken, and everything that goes with the first one. */
   taken(bytes: number): void {
     this.at += bytes;
-    this.fds = NONE;
+    this.fds = NO_FDS;
+  }
+
+  /** Gives back what was lent to it, which has been sent, or not. */
+  giveBack(isSent: boolean): void {
+    const { vfds } = this;
+    this.vfds = NO_VFDS;
+    for (let i = 0; i < vfds.length; i++) vfds[i].lent(isSent);
   }
 
   /** Copies what is left out of the driver's memory. Throws RangeError or OsError when there is no room. */
@@ -77,8 +85,8 @@ export class Send {
   clear(window: Window): void {
     if (this.#copyBytes > 0) window.free(this.#copy, this.#copyBytes);
     this.#copyBytes = 0;
-    this.fds = NONE;
-    this.vfds = [];
+    this.fds = NO_FDS;
+    this.vfds = NO_VFDS;
     this.isAsked = false;
   }
 }

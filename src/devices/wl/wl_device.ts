@@ -321,7 +321,7 @@ export class WlDevice implements VirtioDevice, Disposable {
     }
     const response = vfd.send(send);
     // Who does not take a SEND leaves what was lent to it.
-    if (response !== undefined && send.vfds.length > 0) giveBack(send);
+    if (response !== undefined) send.giveBack(false);
     return response;
   }
 
@@ -338,7 +338,7 @@ export class WlDevice implements VirtioDevice, Disposable {
       const vfd = this.#vfds.get(this.#headView.getUint32(WlTransfer.size + 4 * i, true));
       const fd = vfd?.lend();
       if (vfd === undefined || fd === undefined) {
-        giveBack(send);
+        send.giveBack(false);
         return WlResponse.InvalidId;
       }
       vfds.push(vfd);
@@ -523,9 +523,4 @@ export class WlDevice implements VirtioDevice, Disposable {
     if (this.#linesLeft > 0) this.#options.log(text);
     if (--this.#linesLeft === 0) this.#options.log("there is more of this, which is not shown");
   }
-}
-
-function giveBack(send: Send): void {
-  for (const vfd of send.vfds) vfd.lent(false);
-  send.vfds = [];
 }

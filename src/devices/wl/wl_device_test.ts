@@ -7,6 +7,7 @@ import {
   read,
   receiveMessage,
   sendMessage,
+  shutdownWrite,
   socketPair,
   writeAll,
 } from "../../os/mod.ts";
@@ -245,6 +246,19 @@ Deno.test("a context is hung up after its last byte, and told so once", () => {
   assert.equal(guest.send(id, "x"), WlResponse.Error);
   assert.deepEqual(guest.messages(), []);
   assert.equal(guest.close(id), WlResponse.Ok);
+});
+
+Deno.test("a host that says no more may still listen", () => {
+  using guest = new Guest();
+  const id = guest.context();
+  writeAll(guest.host, bytes("over"));
+  shutdownWrite(guest.host);
+  assert.deepEqual(guest.messages().map(({ type }) => type), [
+    WlCommand.Receive,
+    WlCommand.HangUp,
+  ]);
+  assert.equal(guest.send(id, "and out"), WlResponse.Ok);
+  assert.equal(heard(guest.host).text, "and out");
 });
 
 Deno.test("a peer that leaves something unread is gone all the same", () => {
