@@ -22,7 +22,12 @@ export function addCheckCommand(program: Command): void {
         ["cmdline", boot.cmdline],
         ["memory", formatSize(config.memory)],
         ["vCPUs", String(config.cpus)],
-        ["disks", config.disk.map(({ path, socket }) => path ?? socket).join(", ") || "none"],
+        [
+          "disks",
+          config.disk.map(({ path, socket, provider }) => path ?? socket ?? provider).join(", ") ||
+          "none",
+        ],
+        ["sockets of the host", Object.keys(config.wl?.sockets ?? {}).join(", ") || "none"],
       ]));
     });
   addExamples(command, ["check app.toml"]);

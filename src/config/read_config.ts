@@ -106,8 +106,18 @@ function brokenRelation(config: VmConfig): [(string | number)[], string] | undef
     if ([path, socket, provider].filter((where) => where !== undefined).length !== 1) {
       return [
         ["disk", i],
-        "give either path (an image or block device), socket (a vhost-user backend) or provider (another VM)",
+        "give exactly one of path (an image or block device), socket (a vhost-user backend) and provider (another VM)",
       ];
+    }
+  }
+  for (const [i, { provider, readonly, cache }] of config.disk.entries()) {
+    if (provider === undefined) continue;
+    if (provider === `vm:${config.name}`) {
+      return [["disk", i, "provider"], "a VM cannot provide its own disk; name another"];
+    }
+    if (readonly || cache !== "auto") {
+      const key = readonly ? "readonly" : "cache";
+      return [["disk", i, key], "that is up to the backend in the other VM: say it there"];
     }
   }
   const { sockets = {}, socket } = config.wl ?? {};

@@ -78,6 +78,16 @@ const refused: [what: string, toml: string, message: RegExp][] = [
   ["an odd region", `kernel = "k"\n[wl]\nregion = "5M"`, /wl.region: the region comes in steps/],
   ["too many descriptors", `kernel = "k"\n[wl]\nvfds = 9999`, /wl.vfds: at most 8192/],
   [
+    "a provider that is the VM itself",
+    `kernel = "k"\n[[disk]]\nprovider = "vm:app"`,
+    /disk\[0\].provider: a VM cannot provide its own disk/,
+  ],
+  [
+    "a provided disk that is to be read-only",
+    `kernel = "k"\n[[disk]]\nprovider = "vm:d"\nreadonly = true`,
+    /app.toml:4: disk\[0\].readonly: that is up to the backend/,
+  ],
+  [
     "a provider that is no VM",
     `kernel = "k"\n[[disk]]\nprovider = "diskvm"`,
     /disk\[0\].provider: "vm:" and the name of a VM is expected/,
@@ -89,13 +99,13 @@ const refused: [what: string, toml: string, message: RegExp][] = [
 
 [[disk]]
 `,
-    /app.toml:3: disk\[0\]: give either path/,
+    /app.toml:3: disk\[0\]: give exactly one of path/,
   ],
   [
     "disk of two things",
     `kernel = "k"
 disk = [{ path = "a", socket = "b" }]`,
-    /app.toml:2: disk\[0\]: give either path/,
+    /app.toml:2: disk\[0\]: give exactly one of path/,
   ],
   [
     "wrong type",

@@ -12,6 +12,7 @@ import {
 import type { Backend } from "./backend.ts";
 import type { DeviceKind } from "./device_kind.ts";
 import type { Log } from "./log.ts";
+import { limited } from "./limited.ts";
 import { MachineError } from "./outcome.ts";
 import { DeviceSharedMemory } from "./shared_memory.ts";
 import type { DeviceInfo } from "./vm_control.ts";
@@ -62,6 +63,7 @@ export async function connectDevice(
   const { name, backend } = parts;
   let frontend: Frontend | undefined;
   const abort = () => frontend === undefined ? backend.kill() : frontend[Symbol.dispose]();
+  signal?.throwIfAborted();
   signal?.addEventListener("abort", abort);
   try {
     frontend = newFrontend(await backend.connect(), parts, reactor);
@@ -131,6 +133,9 @@ export class DeviceSupervisor {
   /** The driver's wishes will be looked at. */
   #summoned = false;
   #closed = false;
+  /** Ends the search for a new backend. */
+  readonly #closing = new AbortController();
+  #search = Promise.resolve();
 
   constructor(device: ConnectedDevice, control: VirtioPciControl, around: DeviceSurroundings) {
     const { kind, offer, maxQueues, frontend } = device;
@@ -141,7 +146,9 @@ export class DeviceSupervisor {
     this.#shared = new DeviceSharedMemory(
       around.window,
       control,
-      (reason) => this.#log.warn(`memory of the backend is not shown to the guest: ${reason}`),
+      limited((reason) =>
+        this.#log.warn(`memory of the backend is not shown to the guest: ${reason}`)
+      ),
     );
     this.#queueCount = Math.min(offer.queueCount, maxQueues);
     const config = kind.presentConfig(offer.config, this.#queueCount);
@@ -231,9 +238,11 @@ export class DeviceSupervisor {
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
+    this.#closing.abort();
     this.#stopWatching();
     this.#frontend?.[Symbol.dispose]();
     this.#inflight?.[Symbol.dispose]();
+    await this.#search;
     await this.#work;
     // One that is only just coming back is not waited for.
     if (this.#frontend === undefined) this.#parts.backend.kill();
@@ -376,15 +385,20 @@ export class DeviceSupervisor {
     frontend[Symbol.dispose]();
     this.#parts.backend.kill();
     this.#ended = this.#parts.backend.finish();
-    void this.#bringBack();
+    this.#search = this.#bringBack();
   }
 
   /** Tries until there is a backend again, or the machine ends. */
   async #bringBack(): Promise<void> {
     for (let pause = FIRST_PAUSE; !this.#closed; pause = Math.min(2 * pause, LONGEST_PAUSE)) {
-      await new Promise((resolve) => setTimeout(resolve, pause));
+      const { signal } = this.#closing;
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(resolve, pause);
+        signal.addEventListener("abort", () => (clearTimeout(timer), resolve()), { once: true });
+      });
       try {
-        const { frontend, offer } = await connectDevice(this.#parts, this.#around.reactor);
+        const { reactor } = this.#around;
+        const { frontend, offer } = await connectDevice(this.#parts, reactor, signal);
         const missing = (this.#control.activation()?.features ?? 0n) & ~offer.features;
         if (missing === 0n) return this.#enqueue(() => this.#welcome(frontend));
         frontend[Symbol.dispose]();

@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import { connectUnix, type Fd, OsError, type Owned } from "../os/mod.ts";
 import { RequestError } from "../msg/mod.ts";
+import { MachineError } from "./outcome.ts";
 
 /** The sockets of the host that a guest may open, by name. Whatever is not here is not reachable. */
 export class HostSockets {
@@ -28,7 +29,7 @@ export class HostSockets {
       const known = this.names.join(", ") || "none";
       throw new RequestError(
         "unknown",
-        `there is no socket "${name}"; those in [wl.sockets]: ${known}`,
+        `there is no socket ${JSON.stringify(name)}; those in [wl.sockets]: ${known}`,
       );
     }
     try {
@@ -42,6 +43,12 @@ export class HostSockets {
 
 /** Where the Wayland compositor of this user listens (WAYLAND_DISPLAY as libwayland reads it). */
 function waylandSocket(): string {
-  const display = Deno.env.get("WAYLAND_DISPLAY") ?? "wayland-0";
-  return join(display.startsWith("/") ? "/" : Deno.env.get("XDG_RUNTIME_DIR") ?? "/", display);
+  const display = Deno.env.get("WAYLAND_DISPLAY") || "wayland-0";
+  if (display.startsWith("/")) return display;
+  const directory = Deno.env.get("XDG_RUNTIME_DIR");
+  if (directory) return join(directory, display);
+  throw new MachineError(
+    "usage",
+    'wl.sockets.wayland = "auto" looks in $XDG_RUNTIME_DIR, which is not set. Set it, or give the path of the socket.',
+  );
 }

@@ -10,10 +10,11 @@ import {
   setNonBlocking,
 } from "../os/mod.ts";
 import type { Backend } from "./backend.ts";
+import { limited } from "./limited.ts";
 import type { Log } from "./log.ts";
 import { MachineError } from "./outcome.ts";
 import { runtimeBase } from "./runtime_base.ts";
-import { readRecord } from "./runtime_dir.ts";
+import { isRunning, readRecord } from "./runtime_dir.ts";
 
 /** Whose device it is, and where its backend finds us. */
 export interface ProviderOptions {
@@ -36,11 +37,13 @@ export class ProviderBackend implements Backend, Disposable {
   readonly permissions: string;
   readonly #options: ProviderOptions;
   readonly #listening: Owned<Fd>;
+  readonly #warn: (reason: string) => void;
   #waiting: PromiseWithResolvers<Owned<Fd>> | undefined;
 
   /** @throws {MachineError} when it cannot listen there */
   constructor(options: ProviderOptions) {
     this.#options = options;
+    this.#warn = limited((reason) => options.log.warn(reason));
     this.permissions = `those that the VM "${options.vm}" gives it`;
     try {
       this.#listening = listenUnix(options.path);
@@ -54,8 +57,8 @@ export class ProviderBackend implements Backend, Disposable {
   async connect(): Promise<Owned<Fd>> {
     const { vm, reactor, log } = this.#options;
     log.info(`waits for its backend in the VM "${vm}"`);
-    const waiting = this.#waiting = Promise.withResolvers<Owned<Fd>>();
     const unwatch = reactor.add(this.#listening, () => this.#accept());
+    const waiting = this.#waiting = Promise.withResolvers<Owned<Fd>>();
     try {
       return await waiting.promise;
     } finally {
@@ -75,16 +78,21 @@ export class ProviderBackend implements Backend, Disposable {
   }
 
   #accept(): void {
-    const connection = acceptUnix(this.#listening);
-    if (connection === undefined) return;
-    const { vm, log } = this.#options;
-    const { pid } = peerOf(connection);
-    if (pid === readRecord(join(runtimeBase(), vm))?.pid) {
-      if (this.#waiting !== undefined) return this.#waiting.resolve(connection);
-    } else {
-      log.warn(`process ${pid} is not the monitor of the VM "${vm}" and may not be its backend`);
+    const { vm } = this.#options;
+    try {
+      using connection = acceptUnix(this.#listening);
+      if (connection === undefined) return;
+      const { pid } = peerOf(connection);
+      const directory = join(runtimeBase(), vm);
+      if (isRunning(directory) && readRecord(directory)?.pid === pid) {
+        this.#waiting?.resolve(connection.move());
+        return;
+      }
+      this.#warn(`process ${pid} is not the monitor of the VM "${vm}" and may not be its backend`);
+    } catch (error) {
+      if (!(error instanceof OsError || error instanceof MachineError)) throw error;
+      this.#warn(error.message);
     }
-    connection[Symbol.dispose]();
   }
 
   [Symbol.dispose](): void {

@@ -62,6 +62,12 @@ tinyTest(
   },
 );
 
+tinyTest("a wait that is ended before it begins is none", async (folder) => {
+  await using tiny = await TinyVm.start(folder, { disk });
+  tiny.vm.quit();
+  assert.deepEqual(await tiny.vm.outcome, { kind: "off" });
+});
+
 tinyTest(
   "whoever is not the monitor of that VM is sent away, and the wait can be ended",
   async (folder) => {

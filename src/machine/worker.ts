@@ -8,6 +8,7 @@ import {
 import { AsyncPeer, type Lent, RequestError, unixTransport } from "../msg/mod.ts";
 import { type Child, type Starter, workerEnvironment } from "../sandbox/mod.ts";
 import { HostSockets } from "./host_sockets.ts";
+import { limited } from "./limited.ts";
 import type { Log } from "./log.ts";
 
 /** A device implementation and the descriptors that it is handed. */
@@ -47,16 +48,17 @@ export async function startWorker(
 ): Promise<Worker> {
   const [ours, theirs] = socketPair();
   using _given = theirs;
+  const { sockets = new HostSockets(), log } = services;
+  const refuse = limited((reason) => log?.info(reason));
   const peer = new AsyncPeer(unixTransport(ours), starter.reactor, {
     calls: workerMessages,
     serves: monitorMessages,
     handlers: {
       openContext({ name }) {
-        const { sockets = new HostSockets(), log } = services;
         try {
           return { socket: sockets.open(name) };
         } catch (error) {
-          if (error instanceof RequestError) log?.info(error.message);
+          if (error instanceof RequestError) refuse(error.message);
           throw error;
         }
       },

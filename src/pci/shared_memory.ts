@@ -175,8 +175,8 @@ export class SharedMemory {
   #take(index: number): void {
     const entry = this.#entries[index];
     if (!entry.placed) return;
-    entry.placed = 0;
     const slot = this.#description.firstSlot + index;
     this.#slots.setMemoryRegion({ slot, guestAddress: 0, size: 0, userAddress: 0 });
+    entry.placed = 0;
   }
 }

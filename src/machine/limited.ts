@@ -1,0 +1,7 @@
+/** A log for what a guest or a backend can cause as often as it likes. */
+export function limited(log: (text: string) => void, lines = 20): (text: string) => void {
+  return (text) => {
+    if (lines > 0) log(text);
+    if (--lines === 0) log("there is more of this, which is not shown");
+  };
+}
