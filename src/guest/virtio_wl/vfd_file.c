@@ -20,8 +20,8 @@ static int wl_fs_init(struct fs_context *context)
 	return init_pseudo(context, WL_FS_MAGIC) ? 0 : -ENOMEM;
 }
 
+/* Without an owner: our own mount would keep the module for ever. Files keep it while they are open. */
 static struct file_system_type wl_fs_type = {
-	.owner = THIS_MODULE,
 	.name = "virtio_wl",
 	.init_fs_context = wl_fs_init,
 	.kill_sb = kill_anon_super,
