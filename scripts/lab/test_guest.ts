@@ -48,11 +48,14 @@ export interface TestGuest {
  * The guest for tests: busybox, drivers, and on disks of their own fio (82 MB with its libraries, too much for a RAM disk
  * in 256 MiB) and Deno. What a disk labelled `guest-work` holds is in `/work`. Without `modulesDir` it suits a kernel that has
  * everything built in.
+ *
+ * @param more what else lies in the initial RAM disk
  */
 export async function testGuest(
   cacheDir: string,
   modulesDir: string | undefined,
   progress: Progress = silent,
+  more: readonly CpioEntry[] = [],
 ): Promise<TestGuest> {
   const links: CpioEntry[] = ["usr", "lib", "lib64"].map((path) => ({
     kind: "link",
@@ -63,6 +66,7 @@ export async function testGuest(
     { kind: "directory", path: "tools" },
     { kind: "directory", path: "work" },
     ...links,
+    ...more,
   ]);
   return {
     initrd: await keepFile(

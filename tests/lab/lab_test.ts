@@ -8,6 +8,7 @@ import { Bench } from "./machine.ts";
 import { singleFileTests } from "./single_file.ts";
 import { systemdTests } from "./systemd.ts";
 import { commandTests } from "./two_vms.ts";
+import { wlTests } from "./wl.ts";
 import { wlGuestTests } from "./wl_guest.ts";
 
 Deno.test("in the lab", async (t) => {
@@ -19,6 +20,7 @@ Deno.test("in the lab", async (t) => {
     "bad input": badInputTests,
     "systemd": systemdTests,
     "commands": commandTests,
+    "wl": wlTests,
     "single file": singleFileTests,
     "wl guest": wlGuestTests,
     "device vm": deviceVmTests,

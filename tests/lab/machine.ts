@@ -1,4 +1,10 @@
-import { buildKernel, cacheDir, fetchDebianKernel, showProgress } from "../../src/guest/mod.ts";
+import {
+  buildKernel,
+  cacheDir,
+  type CpioEntry,
+  fetchDebianKernel,
+  showProgress,
+} from "../../src/guest/mod.ts";
 import {
   GUEST_READY,
   guestScript,
@@ -10,6 +16,7 @@ import {
 } from "../../scripts/lab/mod.ts";
 import { spectrumCommand } from "../../scripts/spectrum_command.ts";
 import { debianRoot } from "./debian_root.ts";
+import { wlFiles } from "./wl/guest_files.ts";
 import { openStage, type Stage, type StageProcess } from "../../scripts/stage.ts";
 
 /** The command line of the program under test. */
@@ -37,14 +44,21 @@ export class Bench implements AsyncDisposable {
     readonly small: GuestFiles,
     /** Image of a root file system with systemd. */
     readonly debianRoot: string,
+    /** Both with what tests of Virtio Wayland need beyond. */
+    readonly wl: { readonly debian: GuestFiles; readonly small: GuestFiles },
   ) {}
 
   static async open(): Promise<Bench> {
     await compileSingleFile();
     const debian = await debianGuest(), small = await smallGuest();
+    const wl = {
+      debian: await debianGuest(await wlFiles("debian")),
+      small: await smallGuest(await wlFiles("small")),
+    };
     const root = await debianRoot(cacheDir(), showProgress());
     console.error(`Guests run ${small.version}, some ${debian.version}.`);
-    return new Bench(await openBenchStage([debian, small], root), debian, small, root);
+    const stage = await openBenchStage([debian, small, wl.debian, wl.small], root);
+    return new Bench(stage, debian, small, root, wl);
   }
 
   get stage(): Stage {
@@ -73,7 +87,8 @@ export class Bench implements AsyncDisposable {
         console.error(`lab: once more in a new lab host, since: ${error.message}`);
         this.#replaced = true;
         await this.current[Symbol.asyncDispose]();
-        this.current = await openBenchStage([this.debian, this.small], this.debianRoot);
+        const guests = [this.debian, this.small, this.wl.debian, this.wl.small];
+        this.current = await openBenchStage(guests, this.debianRoot);
         await body(t);
       }
     });
@@ -100,10 +115,10 @@ export class Bench implements AsyncDisposable {
   }
 
   /** The same with commands from the console, for tests that must look at the host meanwhile. */
-  async start(flags: readonly string[] = []): Promise<RunningGuest> {
+  async start(flags: readonly string[] = [], files = this.guest): Promise<RunningGuest> {
     const guest = new RunningGuest();
     guest.process = await this.stage.spawn({
-      command: [...fromSource, ...this.flags(flags, "")],
+      command: [...fromSource, ...this.flags(flags, "", files)],
       timeout: BOOT_LIMIT,
       onOutput: (bytes) => guest.see(bytes),
     });
@@ -127,16 +142,16 @@ export class Bench implements AsyncDisposable {
   }
 }
 
-async function debianGuest(): Promise<GuestFiles> {
+async function debianGuest(more: readonly CpioEntry[] = []): Promise<GuestFiles> {
   const cache = cacheDir();
   const { version, vmlinuz, modulesDir } = await fetchDebianKernel(cache, showProgress());
-  return { version, kernel: vmlinuz, ...await testGuest(cache, modulesDir, showProgress()) };
+  return { version, kernel: vmlinuz, ...await testGuest(cache, modulesDir, showProgress(), more) };
 }
 
-async function smallGuest(): Promise<GuestFiles> {
+async function smallGuest(more: readonly CpioEntry[] = []): Promise<GuestFiles> {
   const cache = cacheDir();
   const { version, vmlinux } = await buildKernel({ cacheDir: cache, progress: showProgress() });
-  return { version, kernel: vmlinux, ...await testGuest(cache, undefined, showProgress()) };
+  return { version, kernel: vmlinux, ...await testGuest(cache, undefined, showProgress(), more) };
 }
 
 async function openBenchStage(guests: readonly GuestFiles[], root: string): Promise<Stage> {
