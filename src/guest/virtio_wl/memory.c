@@ -2,7 +2,7 @@
 /*
  * VFDs of memory: parts of the device's shared memory region, mapped write-back cached.
  *
- * For direct I/O into a mapping its pages need a struct page. They cost 64 bytes each, so only what is mapped gets them,
+ * For direct I/O into a mapping its pages need a struct page (parameter `pages`). They cost 64 bytes each, so only what is mapped gets them,
  * when it is first touched. That takes the locks of CPU and memory hotplug, which must not be taken with mmap_lock (a
  * move between cpusets takes them the other way round): the fault lets go of mmap_lock and is repeated.
  *
@@ -13,6 +13,7 @@
 #include <linux/maple_tree.h>
 #include <linux/memremap.h>
 #include <linux/mm.h>
+#include <linux/moduleparam.h>
 #include <linux/pfn_t.h>
 #include <linux/sizes.h>
 #include <linux/slab.h>
@@ -70,6 +71,14 @@ struct wl_memory *wl_memory_reserve(struct wl_device *wl, u64 pfn, u64 size)
 	return memory;
 }
 
+/*
+ * Off, since the backend of a virtio disk knows the guest's RAM alone: it takes direct I/O into other memory for a fault
+ * of its driver, and any program could break the disk. Without struct pages such I/O is EFAULT.
+ */
+static bool wl_pages;
+module_param_named(pages, wl_pages, bool, 0444);
+MODULE_PARM_DESC(pages, "Give mapped memory struct pages, so that direct I/O into it works");
+
 #ifdef CONFIG_ZONE_DEVICE
 
 static bool wl_make_pages(struct wl_memory *memory)
@@ -77,7 +86,7 @@ static bool wl_make_pages(struct wl_memory *memory)
 	struct dev_pagemap *pagemap = &memory->pagemap;
 	u64 cost = PHYS_PFN(memory->reserved) * sizeof(struct page);
 
-	if (!IS_ALIGNED(memory->start | memory->reserved, WL_PAGES_ALIGN))
+	if (!wl_pages || !IS_ALIGNED(memory->start | memory->reserved, WL_PAGES_ALIGN))
 		return false;
 	if (PHYS_PFN(cost) > si_mem_available() / 2)
 		return false;
