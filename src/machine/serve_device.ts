@@ -120,7 +120,7 @@ function openConnection(
     return { how: "listening", socket: owned.use(listenUnix(socket)).borrow() };
   } catch (error) {
     if (!(error instanceof OsError)) throw error;
-    throw new MachineError("usage", `Cannot listen at ${socket}: ${error.message}`);
+    throw new MachineError("usage", `${error.message}.`);
   }
 }
 
