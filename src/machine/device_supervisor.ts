@@ -5,6 +5,7 @@ import {
   BackendRefused,
   Frontend,
   type InflightRegion,
+  limited,
   type Negotiated,
   ProtocolError,
   type SharedQueue,
@@ -12,7 +13,6 @@ import {
 import type { Backend } from "./backend.ts";
 import type { DeviceKind } from "./device_kind.ts";
 import type { Log } from "./log.ts";
-import { limited } from "./limited.ts";
 import { MachineError } from "./outcome.ts";
 import { DeviceSharedMemory } from "./shared_memory.ts";
 import type { DeviceInfo } from "./vm_control.ts";

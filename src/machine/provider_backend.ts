@@ -9,8 +9,8 @@ import {
   type Reactor,
   setNonBlocking,
 } from "../os/mod.ts";
+import { limited } from "../vhost/mod.ts";
 import type { Backend } from "./backend.ts";
-import { limited } from "./limited.ts";
 import type { Log } from "./log.ts";
 import { MachineError } from "./outcome.ts";
 import { runtimeBase } from "./runtime_base.ts";

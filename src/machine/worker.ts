@@ -7,8 +7,8 @@ import {
 } from "../devices/mod.ts";
 import { AsyncPeer, type Lent, RequestError, unixTransport } from "../msg/mod.ts";
 import { type Child, type Starter, workerEnvironment } from "../sandbox/mod.ts";
+import { limited } from "../vhost/mod.ts";
 import { HostSockets } from "./host_sockets.ts";
-import { limited } from "./limited.ts";
 import type { Log } from "./log.ts";
 
 /** A device implementation and the descriptors that it is handed. */

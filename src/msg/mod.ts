@@ -27,6 +27,6 @@ export {
 } from "./protocol.ts";
 export { Received } from "./received.ts";
 export type { Handler, Handlers, RequestContext, SessionOptions } from "./session.ts";
-export { byteTransport, unixTransport } from "./socket_transport.ts";
+export { byteTransport, SocketTransport, unixTransport } from "./socket_transport.ts";
 export type { Chunk, NoChunk, Transport } from "./transport.ts";
 export { virtioWlTransport } from "./virtio_wl_transport.ts";

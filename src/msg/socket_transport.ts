@@ -10,11 +10,19 @@ import {
 import type { Chunk, NoChunk, Transport } from "./transport.ts";
 
 /** A connected stream socket, whatever its family. */
-class SocketTransport implements Transport {
+export class SocketTransport implements Transport {
   readonly fd: Owned<Fd>;
 
-  /** @param fd moves in here */
-  constructor(fd: Owned<Fd>, readonly kind: string, readonly maxDescriptors: number) {
+  /**
+   * @param fd moves in here
+   * @param from how it is received from
+   */
+  constructor(
+    fd: Owned<Fd>,
+    readonly kind: string,
+    readonly maxDescriptors: number,
+    private readonly from: typeof receiveMessage = receiveMessage,
+  ) {
     this.fd = fd.move();
   }
 
@@ -26,7 +34,7 @@ class SocketTransport implements Transport {
   }
 
   receive(buffer: Uint8Array): Chunk | NoChunk {
-    const { length, fds, truncated } = receiveMessage(
+    const { length, fds, truncated } = this.from(
       this.fd,
       buffer,
       this.maxDescriptors,

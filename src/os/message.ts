@@ -31,11 +31,7 @@ const info = new Uint32Array(2);
  * @throws OsError on anything else; on a closed descriptor before a byte leaves
  */
 export function sendMessage(fd: Fd, bytes: Uint8Array, fds: readonly Fd[] = [], flags = 0): number {
-  if (fds.length > MAX_DESCRIPTORS) {
-    throw new RangeError(`${fds.length} descriptors do not fit into a message`);
-  }
-  for (let i = 0; i < fds.length; i++) outgoing[i] = fds[i].raw();
-  const list = fds.length === 0 ? none : outgoing;
+  const list = numbersOf(fds);
   const socket = fd.raw();
   for (;;) {
     const result = library().sp_send(
@@ -56,11 +52,7 @@ export function sendMessage(fd: Fd, bytes: Uint8Array, fds: readonly Fd[] = [], 
  * @returns bytes sent, or a negative error number
  */
 export function sendVector(fd: Fd, vector: IoVector, fds: readonly Fd[]): number {
-  if (fds.length > MAX_DESCRIPTORS) {
-    throw new RangeError(`${fds.length} descriptors do not fit into a message`);
-  }
-  for (let i = 0; i < fds.length; i++) outgoing[i] = fds[i].raw();
-  const list = fds.length === 0 ? none : outgoing;
+  const list = numbersOf(fds);
   const socket = fd.raw();
   const { offset, count } = vector;
   for (;;) {
@@ -135,6 +127,15 @@ export function receiveVector(
     for (let i = 0; i < info[0]; i++) fds.push(Fd.own(incoming[i]));
     return info[1] === 0 ? length : -Errno.EMSGSIZE;
   }
+}
+
+/** The descriptors of a message as the shim takes them. @throws RangeError; OsError for one that is closed */
+function numbersOf(fds: readonly Fd[]): Int32Array<ArrayBuffer> {
+  if (fds.length > MAX_DESCRIPTORS) {
+    throw new RangeError(`${fds.length} descriptors do not fit into a message`);
+  }
+  for (let i = 0; i < fds.length; i++) outgoing[i] = fds[i].raw();
+  return fds.length === 0 ? none : outgoing;
 }
 
 function expected(result: number, operation: string): number {

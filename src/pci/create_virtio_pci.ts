@@ -140,7 +140,6 @@ export function createVirtioPci(
     bars: [{ index: VirtioBar.index, size: VirtioBar.size }, ...shared.bars],
     state,
     sharedMemory: shared.regions.length === 0 ? undefined : {
-      bar: SHARED_MEMORY_BAR,
       regions: shared.regions,
       table: arena.allocate(SharedMemory.stateSize(slotsOf(plan))),
       capacity: slotsOf(plan),

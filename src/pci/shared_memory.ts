@@ -19,8 +19,6 @@ export interface SharedMapping {
 
 /** The shared memory regions (virtio 1.2 §2.10) of a function, as plain data. They share one BAR. */
 export interface SharedMemoryDescription {
-  /** Index of the BAR. */
-  readonly bar: number;
   /** Where in the BAR each region begins, and its size; by region id. */
   readonly regions: readonly { readonly start: number; readonly size: number }[];
   /** Offset of the table of mappings in shared state. */

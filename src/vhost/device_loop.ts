@@ -10,6 +10,7 @@ import {
   type Window,
 } from "../os/mod.ts";
 import type { DeviceSource, VirtioDevice } from "../virtio/mod.ts";
+import { limited } from "./limited.ts";
 import { Backend, type BackendHost, type Link, localLink } from "./backend.ts";
 
 const CONNECTION_TAG = 0;
@@ -69,6 +70,7 @@ export class DeviceLoop implements Disposable {
 
   /** Serves one frontend until it hangs up, or it is the end, or breaks the protocol: then the answer is false. */
   serve(connection: Owned<Fd>): boolean {
+    // A frontend can make us complain as often as it likes.
     const host = { ...this.#host, log: limited(this.#host.log) };
     using backend = new Backend(connection, this.device, host);
     const poller = this.#poller;
@@ -139,12 +141,4 @@ export class DeviceLoop implements Disposable {
   [Symbol.dispose](): void {
     this.#poller[Symbol.dispose]();
   }
-}
-
-/** A frontend can make us complain as often as it likes. */
-function limited(log: (text: string) => void, lines = 20): (text: string) => void {
-  return (text) => {
-    if (lines > 0) log(text);
-    if (--lines === 0) log("there is more of this, which is not shown");
-  };
 }

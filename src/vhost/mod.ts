@@ -49,3 +49,4 @@ export { InflightRegion } from "./inflight_region.ts";
 export { Backend, type BackendHost, type Link, localLink } from "./backend.ts";
 export { BackendRefusal } from "./backend_refusal.ts";
 export { DeviceLoop } from "./device_loop.ts";
+export { limited } from "./limited.ts";

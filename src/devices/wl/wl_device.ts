@@ -28,6 +28,7 @@ import {
   WlTransfer,
   WlVfd,
 } from "../../virtio/mod.ts";
+import { limited } from "../../vhost/mod.ts";
 import { Account, type Amounts, type Charge } from "./charge.ts";
 import { announcement } from "./announcement.ts";
 import { Arrival } from "./arrival.ts";
@@ -107,12 +108,13 @@ export class WlDevice implements VirtioDevice, Disposable {
   /** Something happened to a descriptor. */
   #isDue = false;
   #lastHostId = 0;
-  #linesLeft = LOG_LINES;
+  #log: (text: string) => void;
 
   constructor(window: Window, options: WlOptions) {
     const { regionSize, vfds, contexts, memory } = options;
     this.#window = window;
     this.#options = options;
+    this.#log = limited(options.log, LOG_LINES);
     this.#account = new Account({ vfds, contexts, memory });
     this.sharedMemory = [regionSize];
     this.#region = new Region(regionSize);
@@ -153,7 +155,7 @@ export class WlDevice implements VirtioDevice, Disposable {
     // What one of them drops may be the last that another lives for.
     for (const endpoint of this.#live) endpoint.drop();
     this.#turns.clear();
-    this.#linesLeft = LOG_LINES;
+    this.#log = limited(this.#options.log, LOG_LINES);
   }
 
   /** It is not used any more. */
@@ -517,10 +519,5 @@ export class WlDevice implements VirtioDevice, Disposable {
 
   #has(feature: bigint): boolean {
     return (this.#accepted & feature) !== 0n;
-  }
-
-  #log(text: string): void {
-    if (this.#linesLeft > 0) this.#options.log(text);
-    if (--this.#linesLeft === 0) this.#options.log("there is more of this, which is not shown");
   }
 }

@@ -1,4 +1,4 @@
-/** A log for what a guest or a backend can cause as often as it likes. */
+/** A log for what a peer can cause as often as it likes. */
 export function limited(log: (text: string) => void, lines = 20): (text: string) => void {
   return (text) => {
     if (lines > 0) log(text);
