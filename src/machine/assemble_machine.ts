@@ -31,7 +31,7 @@ import { EventFd, OsError } from "../os/mod.ts";
 import { createPlatform, WindowExhausted } from "../pci/mod.ts";
 import { VcpuControl, VcpuThread } from "../vcpu/mod.ts";
 import type { BootPlan } from "./boot_plan.ts";
-import type { DeviceParts } from "./device_supervisor.ts";
+import type { DeviceParts } from "./device_parts.ts";
 import type { Host } from "./host.ts";
 import { Machine } from "./machine.ts";
 import { layoutOf, type MachineState } from "./machine_state.ts";

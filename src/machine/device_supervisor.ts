@@ -1,17 +1,19 @@
-import type { Fd, Owned, Reactor, Window } from "../os/mod.ts";
+import type { Reactor, Window } from "../os/mod.ts";
 import type { MachineMemory } from "../memory/mod.ts";
-import type { Activation, SharedMemoryPlan, VirtioPciControl } from "../pci/mod.ts";
+import type { Activation, VirtioPciControl } from "../pci/mod.ts";
 import {
   BackendRefused,
-  Frontend,
+  type Frontend,
   type InflightRegion,
   limited,
   type Negotiated,
   ProtocolError,
   type SharedQueue,
 } from "../vhost/mod.ts";
-import type { Backend } from "./backend.ts";
-import type { DeviceKind } from "./device_kind.ts";
+import { BackendSearch } from "./backend_search.ts";
+import type { ConnectedDevice } from "./connect_device.ts";
+import { describeDevice, hex } from "./describe_device.ts";
+import type { DeviceParts } from "./device_parts.ts";
 import type { Log } from "./log.ts";
 import { MachineError } from "./outcome.ts";
 import { DeviceSharedMemory } from "./shared_memory.ts";
@@ -19,80 +21,6 @@ import type { DeviceInfo } from "./vm_control.ts";
 
 /** Entries that we offer for a queue; the driver may take fewer. */
 const QUEUE_SIZE = 256;
-
-/** A backend's process may be slow to start on a busy host, in milliseconds. */
-const START_TIMEOUT = 30_000;
-
-/** Pauses between attempts to reach a backend that died, in milliseconds. */
-const FIRST_PAUSE = 50;
-const LONGEST_PAUSE = 5000;
-
-/** What a device is made of. */
-export interface DeviceParts {
-  readonly name: string;
-  readonly kind: DeviceKind;
-  readonly backend: Backend;
-  readonly maxQueues: number;
-  readonly sharedMemory?: SharedMemoryPlan;
-  /** What happened to the device since its VM started, over all power cycles. */
-  readonly history: DeviceHistory;
-}
-
-/** See {@linkcode DeviceParts.history}. */
-export interface DeviceHistory {
-  restarts: number;
-}
-
-/** A backend's connection and what it offered, before there is a machine to put it into. */
-export interface ConnectedDevice extends DeviceParts {
-  readonly frontend: Frontend;
-  readonly offer: Negotiated;
-}
-
-/**
- * Connects a device's backend and settles what it offers.
- *
- * @param signal ends the wait for it
- * @throws {MachineError} when it ends, hangs or speaks nonsense already here
- */
-export async function connectDevice(
-  parts: DeviceParts,
-  reactor: Reactor,
-  signal?: AbortSignal,
-): Promise<ConnectedDevice> {
-  const { name, backend } = parts;
-  let frontend: Frontend | undefined;
-  const abort = () => frontend === undefined ? backend.kill() : frontend[Symbol.dispose]();
-  signal?.throwIfAborted();
-  signal?.addEventListener("abort", abort);
-  try {
-    frontend = newFrontend(await backend.connect(), parts, reactor);
-    if (signal?.aborted) abort();
-    return { ...parts, frontend, offer: await frontend.negotiate() };
-  } catch (error) {
-    frontend?.[Symbol.dispose]();
-    backend.kill();
-    await backend.finish();
-    if (frontend === undefined) throw error;
-    const reason = backend.failure ?? (error instanceof Error ? error.message : String(error));
-    throw new MachineError(
-      "internal",
-      `The device ${name} cannot start: ${reason}.`,
-    );
-  } finally {
-    signal?.removeEventListener("abort", abort);
-  }
-}
-
-function newFrontend(fd: Owned<Fd>, { name, kind }: DeviceParts, reactor: Reactor): Frontend {
-  return new Frontend(fd, reactor, {
-    name,
-    configSize: kind.configSize,
-    queueCount: kind.leastQueues,
-    hasSharedMemory: kind.sharesMemory,
-    startTimeoutMs: START_TIMEOUT,
-  });
-}
 
 /** What a supervisor needs of the machine around its device. */
 export interface DeviceSurroundings {
@@ -135,7 +63,8 @@ export class DeviceSupervisor {
   #closed = false;
   /** Ends the search for a new backend. */
   readonly #closing = new AbortController();
-  #search = Promise.resolve();
+  readonly #search: BackendSearch;
+  #searching = Promise.resolve();
 
   constructor(device: ConnectedDevice, control: VirtioPciControl, around: DeviceSurroundings) {
     const { kind, offer, maxQueues, frontend } = device;
@@ -162,15 +91,20 @@ export class DeviceSupervisor {
         config,
       });
     }
+    this.#search = new BackendSearch({
+      device,
+      reactor: around.reactor,
+      unfit: (offer) => this.#unfit(offer),
+      onFailure: (reason) => this.#log.debug(reason),
+    });
     this.#adopt(frontend);
     this.#stopWatching = around.reactor.add(control.attention.fd, () => this.#summon());
   }
 
   get info(): DeviceInfo {
-    const { name, kind, backend, history } = this.#parts;
     const { features, queues } = this.#control.driver();
     return {
-      ...describeDevice(name, kind, backend, history),
+      ...describeDevice(this.#parts),
       state: this.#frontend === undefined ? "away" : "connected",
       queues: queues.map(({ index, size, enabled, avail, used }) => ({
         index,
@@ -242,7 +176,7 @@ export class DeviceSupervisor {
     this.#stopWatching();
     this.#frontend?.[Symbol.dispose]();
     this.#inflight?.[Symbol.dispose]();
-    await this.#search;
+    await this.#searching;
     await this.#work;
     // One that is only just coming back is not waited for.
     if (this.#frontend === undefined) this.#parts.backend.kill();
@@ -385,31 +319,20 @@ export class DeviceSupervisor {
     frontend[Symbol.dispose]();
     this.#parts.backend.kill();
     this.#ended = this.#parts.backend.finish();
-    this.#search = this.#bringBack();
+    this.#searching = this.#bringBack();
   }
 
-  /** Tries until there is a backend again, or the machine ends. */
+  /** Looks for a new backend, until there is one or the machine ends. */
   async #bringBack(): Promise<void> {
-    for (let pause = FIRST_PAUSE; !this.#closed; pause = Math.min(2 * pause, LONGEST_PAUSE)) {
-      const { signal } = this.#closing;
-      await new Promise<void>((resolve) => {
-        const timer = setTimeout(resolve, pause);
-        signal.addEventListener("abort", () => (clearTimeout(timer), resolve()), { once: true });
-      });
-      try {
-        const { reactor } = this.#around;
-        const { frontend, offer } = await connectDevice(this.#parts, reactor, signal);
-        const missing = (this.#control.activation()?.features ?? 0n) & ~offer.features;
-        if (missing === 0n) return this.#enqueue(() => this.#welcome(frontend));
-        frontend[Symbol.dispose]();
-        this.#log.warn(
-          `the new backend lacks features that the guest uses (${hex(missing)}); ` +
-            "the device waits for another",
-        );
-      } catch (error) {
-        this.#log.debug(messageOf(error));
-      }
-    }
+    const found = await this.#search.find(this.#closing.signal);
+    if (found !== undefined) this.#enqueue(() => this.#welcome(found.frontend));
+  }
+
+  /** Why a backend with this offer cannot go on for the driver, if it cannot. */
+  #unfit({ features }: Negotiated): string | undefined {
+    const missing = (this.#control.activation()?.features ?? 0n) & ~features;
+    if (missing === 0n) return undefined;
+    return `the new backend lacks features that the guest uses (${hex(missing)})`;
   }
 
   /** Repeats the handshake with a new backend; what the driver made available meanwhile is then served. */
@@ -438,31 +361,6 @@ export class DeviceSupervisor {
     const { memory } = this.#around;
     return memory.guest.view.getUint16(memory.ramBase + ring + 2, true);
   }
-}
-
-/** What there is to say of a device that no guest uses yet. */
-export function describeDevice(
-  name: string,
-  kind: DeviceKind,
-  backend: Backend,
-  { restarts }: DeviceHistory,
-): DeviceInfo {
-  const { pid, permissions } = backend;
-  return {
-    name,
-    kind: kind.name,
-    backend: backend.kind,
-    state: "away",
-    ...(pid === undefined ? {} : { pid }),
-    permissions,
-    restarts,
-    queues: [],
-    features: hex(0n),
-  };
-}
-
-function hex(value: bigint): string {
-  return `0x${value.toString(16)}`;
 }
 
 function messageOf(error: unknown): string {

@@ -1,12 +1,8 @@
 import { assembleMachine, type MachineOptions } from "./assemble_machine.ts";
 import type { ConsoleSocket } from "./console_socket.ts";
 import type { MachineEnd } from "./describe_outcome.ts";
-import {
-  connectDevice,
-  type ConnectedDevice,
-  DeviceSupervisor,
-  type DeviceSurroundings,
-} from "./device_supervisor.ts";
+import { connectDevice, type ConnectedDevice } from "./connect_device.ts";
+import { DeviceSupervisor, type DeviceSurroundings } from "./device_supervisor.ts";
 import type { Log } from "./log.ts";
 import type { Machine } from "./machine.ts";
 import { PanicWatch } from "./panic_watch.ts";

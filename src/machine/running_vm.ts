@@ -7,7 +7,8 @@ import { ConsoleHub } from "./console_hub.ts";
 import { openConsoleOutput } from "./console_output.ts";
 import { ConsoleSocket } from "./console_socket.ts";
 import type { MachineEnd } from "./describe_outcome.ts";
-import { describeDevice, type DeviceParts } from "./device_supervisor.ts";
+import { describeDevice } from "./describe_device.ts";
+import type { DeviceParts } from "./device_parts.ts";
 import { Host } from "./host.ts";
 import type { Log } from "./log.ts";
 import type { RunOutcome } from "./outcome.ts";
@@ -252,9 +253,7 @@ export class RunningVm implements VmControl, AsyncDisposable {
       cmdline: this.#plan.cmdline,
       resets: this.#resets,
       devices: this.#cycle?.devices ??
-        this.#devices.map(({ name, kind, backend, history }) =>
-          describeDevice(name, kind, backend, history)
-        ),
+        this.#devices.map(describeDevice),
       runtimeDir: this.runtime.path,
     };
   }

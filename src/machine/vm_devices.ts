@@ -3,7 +3,7 @@ import type { DiskConfig, VmConfig, WlConfig } from "../config/mod.ts";
 import type { Fd } from "../os/mod.ts";
 import { ForeignBackend, WorkerBackend } from "./backend.ts";
 import { deviceKinds } from "./device_kind.ts";
-import type { DeviceHistory, DeviceParts } from "./device_supervisor.ts";
+import type { DeviceHistory, DeviceParts } from "./device_parts.ts";
 import { openDisk } from "./disk_image.ts";
 import type { Host } from "./host.ts";
 import { HostSockets } from "./host_sockets.ts";

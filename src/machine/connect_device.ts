@@ -1,0 +1,58 @@
+import type { Fd, Owned, Reactor } from "../os/mod.ts";
+import { Frontend, type Negotiated } from "../vhost/mod.ts";
+import type { DeviceParts } from "./device_parts.ts";
+import { MachineError } from "./outcome.ts";
+
+/** A backend's process may be slow to start on a busy host, in milliseconds. */
+const START_TIMEOUT = 30_000;
+
+/** A backend's connection and what it offered, before there is a machine to put it into. */
+export interface ConnectedDevice extends DeviceParts {
+  readonly frontend: Frontend;
+  readonly offer: Negotiated;
+}
+
+/**
+ * Connects a device's backend and settles what it offers.
+ *
+ * @param signal ends the wait for it
+ * @throws {MachineError} when it ends, hangs or speaks nonsense already here
+ */
+export async function connectDevice(
+  parts: DeviceParts,
+  reactor: Reactor,
+  signal?: AbortSignal,
+): Promise<ConnectedDevice> {
+  const { name, backend } = parts;
+  let frontend: Frontend | undefined;
+  const abort = () => frontend === undefined ? backend.kill() : frontend[Symbol.dispose]();
+  signal?.throwIfAborted();
+  signal?.addEventListener("abort", abort);
+  try {
+    frontend = newFrontend(await backend.connect(), parts, reactor);
+    if (signal?.aborted) abort();
+    return { ...parts, frontend, offer: await frontend.negotiate() };
+  } catch (error) {
+    frontend?.[Symbol.dispose]();
+    backend.kill();
+    await backend.finish();
+    if (frontend === undefined) throw error;
+    const reason = backend.failure ?? (error instanceof Error ? error.message : String(error));
+    throw new MachineError(
+      "internal",
+      `The device ${name} cannot start: ${reason}.`,
+    );
+  } finally {
+    signal?.removeEventListener("abort", abort);
+  }
+}
+
+function newFrontend(fd: Owned<Fd>, { name, kind }: DeviceParts, reactor: Reactor): Frontend {
+  return new Frontend(fd, reactor, {
+    name,
+    configSize: kind.configSize,
+    queueCount: kind.leastQueues,
+    hasSharedMemory: kind.sharesMemory,
+    startTimeoutMs: START_TIMEOUT,
+  });
+}

@@ -1,0 +1,25 @@
+import type { DeviceParts } from "./device_parts.ts";
+import type { DeviceInfo } from "./vm_control.ts";
+
+/** What there is to say of a device that no guest uses yet. */
+export function describeDevice(
+  { name, kind, backend, history }: DeviceParts,
+): DeviceInfo {
+  const { pid, permissions } = backend;
+  return {
+    name,
+    kind: kind.name,
+    backend: backend.kind,
+    state: "away",
+    ...(pid === undefined ? {} : { pid }),
+    permissions,
+    restarts: history.restarts,
+    queues: [],
+    features: hex(0n),
+  };
+}
+
+/** A set of bits for a person. */
+export function hex(value: bigint): string {
+  return `0x${value.toString(16)}`;
+}
