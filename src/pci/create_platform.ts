@@ -4,7 +4,9 @@ import { EventFd } from "../os/mod.ts";
 import { type AcpiPm, createLegacy, SerialPort } from "../platform/mod.ts";
 import { BarAllocator } from "./bar_allocator.ts";
 import { ConfigPorts } from "./config_ports.ts";
+import { createDoorbellPci } from "./create_doorbell_pci.ts";
 import { createVirtioPci, slotsOf, vectorsOf, type VirtioPlan } from "./create_virtio_pci.ts";
+import { DoorbellControl } from "./doorbell_control.ts";
 import { GsiRoutes } from "./gsi_routes.ts";
 import { createHostBridge } from "./host_bridge.ts";
 import { buildPlatform, type Platform, type PlatformDescription } from "./platform.ts";
@@ -19,6 +21,8 @@ export interface PlatformPlan {
   readonly windows: PciWindows;
   /** In the order of their slots, from 00:01.0 on; at most 31. */
   readonly virtio: readonly VirtioPlan[];
+  /** Slots of the doorbell function, which comes last; none without. */
+  readonly doorbells?: number;
 }
 
 /** What the main thread keeps of a platform. */
@@ -31,6 +35,7 @@ export interface PlatformControl extends Disposable {
   readonly power: AcpiPm;
   /** In the order of the plan. */
   readonly virtio: readonly VirtioPciControl[];
+  readonly doorbells?: DoorbellControl;
 }
 
 /** Slot 0 is the host bridge. */
@@ -51,14 +56,14 @@ export function createPlatform(
   },
 ): PlatformControl {
   const { arena, vm, events } = context;
-  if (plan.virtio.length >= SLOTS) {
-    throw new RangeError(`${plan.virtio.length} devices are too many`);
-  }
+  const { doorbells = 0 } = plan;
+  const devices = plan.virtio.length + (doorbells > 0 ? 1 : 0);
+  if (devices >= SLOTS) throw new RangeError(`${devices} devices are too many`);
   using owned = new DisposableStack();
   const wake = owned.use(EventFd.create());
   const legacy = createLegacy(arena, wake.fd.share());
 
-  const vectors = plan.virtio.reduce((sum, device) => sum + vectorsOf(device), 0);
+  const vectors = plan.virtio.reduce((sum, device) => sum + vectorsOf(device), doorbells);
   const routes = GsiRoutes.create(arena, vectors);
   const { low, high } = plan.windows;
   const bars = {
@@ -79,6 +84,10 @@ export function createPlatform(
     return { name: device.name, pci, events };
   });
 
+  const bell = doorbells === 0
+    ? undefined
+    : createDoorbellPci(arena, bars.low, doorbells, { slot: plan.virtio.length + 1, firstGsi });
+
   const description: PlatformDescription = {
     legacy,
     ram: plan.ram.map(({ guestAddress, size }) => ({ guestAddress, size })),
@@ -92,8 +101,10 @@ export function createPlatform(
       pci,
       events: shareVirtioEvents(events),
     })),
+    doorbells: bell,
   };
   const platform = buildPlatform(description, { state: arena.state, vm, events });
+  const control = platform.doorbells && owned.use(new DoorbellControl(platform.doorbells));
   const held = owned.move();
   return {
     description,
@@ -103,6 +114,7 @@ export function createPlatform(
     virtio: virtio.map(({ name, events }, i) =>
       new VirtioPciControl(name, platform.virtio[i], events)
     ),
+    doorbells: control,
     [Symbol.dispose]: () => held.dispose(),
   };
 }

@@ -3,6 +3,9 @@
 export { WindowExhausted } from "./bar_allocator.ts";
 export { createPlatform, type PlatformControl, type PlatformPlan } from "./create_platform.ts";
 export { type SharedMemoryPlan, vectorsOf, type VirtioPlan } from "./create_virtio_pci.ts";
+export type { DoorbellControl } from "./doorbell_control.ts";
+export { MAX_DOORBELLS } from "./doorbell_layout.ts";
+export type { DoorbellUse } from "./doorbell_slots.ts";
 export { TooManyVectors } from "./gsi_routes.ts";
 export {
   type AddressWindow,

@@ -37,8 +37,10 @@ export interface MsixWiring {
   readonly config: ConfigSpace;
   readonly routes: GsiRoutes;
   readonly controller: InterruptController;
-  /** One event per source; whoever signals it never learns about masks. */
-  readonly events: readonly EventFd[];
+  /** The event of a source that has a vector; whoever signals it never learns about masks. */
+  readonly event: (source: number) => EventFd;
+  /** Others may read and fill the events: their counts are left alone, and one may raise an interrupt again. */
+  readonly areShared?: boolean;
   /** An interrupt could not be wired up. */
   readonly failed: () => void;
 }
@@ -79,6 +81,15 @@ export class Msix {
     for (let i = 0; i < this.#description.sources; i++) {
       this.#source(i).gsi = 0;
       this.#update(i);
+    }
+  }
+
+  /** After the state was replaced by one whose events are gone: no source has a vector. */
+  forgetSources(): void {
+    for (let i = 0; i < this.#description.sources; i++) {
+      const source = this.#source(i);
+      source.vector = NO_VECTOR;
+      source.gsi = 0;
     }
   }
 
@@ -178,8 +189,8 @@ export class Msix {
     const vector = source.vector;
     const wanted = this.#live(vector) ? this.#description.firstGsi + vector : 0;
     if (wanted === source.gsi) return;
-    const event = this.#wiring.events[index];
     try {
+      const event = this.#wiring.event(index);
       if (source.gsi !== 0) {
         const gsi = source.gsi;
         source.gsi = 0;
@@ -188,7 +199,7 @@ export class Msix {
       if (wanted !== 0) {
         if (!this.#route(vector)) return this.#wiring.failed();
         // KVM would deliver what is pending, but leave the count; the next mask would show it again.
-        const pending = event.drain() > 0;
+        const pending = !this.#wiring.areShared && event.drain() > 0;
         this.#wiring.controller.irqfd(event.fd, wanted, true);
         source.gsi = wanted;
         if (pending) event.signal();
@@ -202,7 +213,7 @@ export class Msix {
     for (let i = 0; i < this.#description.sources; i++) {
       const source = this.#source(i);
       if (source.vector !== vector || source.gsi !== 0) continue;
-      if (pollOne(this.#wiring.events[i].fd, Events.In, 0) > 0) return true;
+      if (pollOne(this.#wiring.event(i).fd, Events.In, 0) > 0) return true;
     }
     return false;
   }

@@ -7,6 +7,7 @@ import {
 } from "../bus/mod.ts";
 import { attachLegacy, type LegacyDescription, type LegacyDevices } from "../platform/mod.ts";
 import { ConfigPorts } from "./config_ports.ts";
+import { DoorbellPci, type DoorbellPciDescription } from "./doorbell_pci.ts";
 import { GsiRoutes } from "./gsi_routes.ts";
 import { type FunctionBase, PciFunction } from "./pci_function.ts";
 import { Ecam, PciRoot, PciWindow } from "./pci_root.ts";
@@ -41,6 +42,7 @@ export interface PlatformDescription {
   readonly windows: readonly AddressWindow[];
   readonly hostBridge: FunctionBase;
   readonly virtio: readonly VirtioDescription[];
+  readonly doorbells: DoorbellPciDescription | undefined;
 }
 
 /** What the thread that builds a platform brings along. */
@@ -58,6 +60,7 @@ export interface Platform {
   readonly legacy: LegacyDevices;
   /** In the order of the description. */
   readonly virtio: readonly VirtioPci[];
+  readonly doorbells: DoorbellPci | undefined;
   /**
    * After all device state was replaced by a saved one, and before anybody uses it: checks it, and wires the devices to
    * this machine. Once, on one thread.
@@ -87,7 +90,10 @@ export function buildPlatform(
     })
   );
   const bridge = new PciFunction(state, description.hostBridge);
-  const root = new PciRoot([bridge, ...virtio]);
+  const doorbells = description.doorbells &&
+    new DoorbellPci(state, description.doorbells, { routes, controller: vm });
+  const functions = [bridge, ...virtio, ...(doorbells === undefined ? [] : [doorbells])];
+  const root = new PciRoot(functions);
   const configPorts = new ConfigPorts(state, description.configPorts.state, root, events);
   ports.add({ base: description.configPorts.base, size: 8 }, configPorts);
   mmio.add(description.ecam, new Ecam(root));
@@ -98,10 +104,11 @@ export function buildPlatform(
     mmio,
     legacy,
     virtio,
+    doorbells,
     restored() {
       for (const device of Object.values(legacy)) device.restored();
       routes.restored();
-      for (const device of [bridge, ...virtio]) device.restored();
+      for (const pci of functions) pci.restored();
     },
   };
 }

@@ -89,10 +89,11 @@ const RAM = [{ guestAddress: 0, size: 0x1000_0000 }, { guestAddress: 2 ** 32, si
 const ECAM_BASE = 0xe000_0000;
 
 /** The plan of a machine with 512 MiB and these devices. */
-export const testPlan = (virtio: readonly VirtioPlan[]): PlatformPlan => ({
+export const testPlan = (virtio: readonly VirtioPlan[], doorbells?: number): PlatformPlan => ({
   ram: RAM,
   windows: { low: WINDOW, high: HIGH_WINDOW },
   virtio,
+  doorbells,
 });
 
 /** Fresh state. */
@@ -103,12 +104,13 @@ export function testState(): StateArena {
 /** A platform with these devices over a fake VM. */
 export function testPlatform(
   virtio: readonly VirtioPlan[],
+  doorbells?: number,
 ): { control: PlatformControl; vm: FakeVm; arena: StateArena; raised: string[] } & Disposable {
   const arena = testState();
   const vm = new FakeVm();
   const raised: string[] = [];
   const events = { raise: (event: string) => void raised.push(event), stopping: false };
-  const control = createPlatform(testPlan(virtio), { arena, vm, events });
+  const control = createPlatform(testPlan(virtio, doorbells), { arena, vm, events });
   return { control, vm, arena, raised, [Symbol.dispose]: () => control[Symbol.dispose]() };
 }
 

@@ -82,11 +82,12 @@ export class VirtioDevice {
       controller,
       () => this.note(Fault.Doorbell),
     );
+    const sources = [...events.calls, events.config];
     this.msix = new Msix(state, description.msix, {
       config: space,
       routes,
       controller,
-      events: [...events.calls, events.config],
+      event: (source) => sources[source],
       failed: () => this.note(Fault.Interrupt),
     });
   }
