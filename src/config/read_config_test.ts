@@ -41,7 +41,10 @@ Deno.test("Virtio Wayland: defaults, sockets by name, paths relative to the file
     memory: 2 ** 30,
     vfds: 1024,
     contexts: 64,
+    doorbells: 0,
   });
+  const many = await parse('kernel = "k"\n[wl]\ndoorbells = 1024');
+  assert.equal(many.wl?.doorbells, 1024);
   const foreign = await parse('kernel = "k"\n[wl]\nsocket = "wl.sock"\nregion = "1G"');
   assert.equal(foreign.wl?.socket, "/etc/vms/wl.sock");
   assert.equal(foreign.wl?.region, 2 ** 30);
@@ -77,6 +80,7 @@ const refused: [what: string, toml: string, message: RegExp][] = [
   ],
   ["an odd region", `kernel = "k"\n[wl]\nregion = "5M"`, /wl.region: the region comes in steps/],
   ["too many descriptors", `kernel = "k"\n[wl]\nvfds = 9999`, /wl.vfds: at most 8192/],
+  ["too many doorbells", `kernel = "k"\n[wl]\ndoorbells = 1025`, /wl.doorbells: at most 1024/],
   [
     "a provider that is the VM itself",
     `kernel = "k"\n[[disk]]\nprovider = "vm:app"`,

@@ -5,6 +5,8 @@ import { parseSize } from "./size.ts";
 const MIN_MEMORY = 2 ** 20;
 const MAX_MEMORY = 2 ** 36;
 const MAX_CPUS = 8;
+/** What the MSI-X table of the doorbell function has room for. */
+const MAX_DOORBELLS = 1024;
 
 const size = v.pipe(
   v.union([v.string(), v.number()], 'a size such as "512M" is expected'),
@@ -92,6 +94,16 @@ const Wl = v.strictObject({
   vfds: v.optional(wholeNumber("descriptors", MAX_MAPPINGS), 1024),
   /** The most connections to sockets of the host. */
   contexts: v.optional(wholeNumber("connections", MAX_MAPPINGS), 64),
+  /** Slots of the doorbell function: so many events cross without a process of the host in between. */
+  doorbells: v.optional(
+    v.pipe(
+      v.number("a number of doorbells is expected"),
+      v.integer("a whole number is expected"),
+      v.minValue(0, "0 is without doorbells"),
+      v.maxValue(MAX_DOORBELLS, `at most ${MAX_DOORBELLS} doorbells are possible`),
+    ),
+    0,
+  ),
   /** Path of the vhost-user socket of a backend that somebody else runs. */
   socket: v.optional(path),
 });

@@ -17,12 +17,13 @@ import {
 import { escapeAttempts, lockDown, permissionsLeft } from "../sandbox/mod.ts";
 import { DeviceLoop, type Link, localLink } from "../vhost/mod.ts";
 import { openDevice } from "./open_device.ts";
+import type { DoorbellDirection } from "./wl/mod.ts";
 import { MESSAGE_SOCKET, monitorMessages, workerMessages } from "./worker_messages.ts";
 
 type SetUp = ReceivedBody<typeof workerMessages, "setUp">;
 type Monitor = BlockingPeer<typeof monitorMessages, typeof workerMessages>;
 
-/** How long the monitor may take to make a connection. */
+/** How long the monitor may take to do what a guest asks for. */
 const PATIENCE_MS = 5000;
 
 /**
@@ -75,6 +76,8 @@ class Worker {
       const implementation = openDevice(device, window, {
         log,
         openContext: (name) => this.#openContext(name),
+        bindDoorbell: (slot, event, direction) => this.#bindDoorbell(slot, event, direction),
+        unbindDoorbell: (slot) => this.#monitor.note("unbindDoorbell", { slot }),
       });
       const loop = new DeviceLoop(implementation, {
         window,
@@ -100,6 +103,21 @@ class Worker {
     } catch (error) {
       if (!(error instanceof RequestError)) throw error;
       return error.code === "unknown" ? "unknown" : "unreachable";
+    }
+  }
+
+  #bindDoorbell(
+    slot: number,
+    event: Fd,
+    direction: DoorbellDirection,
+  ): "bound" | "refused" | "unknown" {
+    try {
+      const body = { slot, event: event.borrow(), direction };
+      using _answer = this.#monitor.request("bindDoorbell", body, PATIENCE_MS);
+      return "bound";
+    } catch (error) {
+      if (!(error instanceof RequestError)) throw error;
+      return error.code === "refused" ? "refused" : "unknown";
     }
   }
 

@@ -4,7 +4,7 @@ import type { VirtioDevice } from "../virtio/mod.ts";
 import { BlkDevice } from "./blk/mod.ts";
 import { ConsoleDevice } from "./console/mod.ts";
 import { RngDevice } from "./rng/mod.ts";
-import { WlDevice, type WlOptions } from "./wl/mod.ts";
+import { type DoorbellFunction, WlDevice, type WlOptions } from "./wl/mod.ts";
 import type { workerMessages } from "./worker_messages.ts";
 
 type DeviceSetUp = ReceivedBody<typeof workerMessages, "setUp">["device"];
@@ -13,6 +13,8 @@ type DeviceSetUp = ReceivedBody<typeof workerMessages, "setUp">["device"];
 export interface DeviceServices {
   readonly log: (text: string) => void;
   readonly openContext: WlOptions["openContext"];
+  readonly bindDoorbell: DoorbellFunction["bind"];
+  readonly unbindDoorbell: DoorbellFunction["unbind"];
 }
 
 /**
@@ -23,7 +25,7 @@ export interface DeviceServices {
 export function openDevice(
   setUp: DeviceSetUp,
   window: Window,
-  { log, openContext }: DeviceServices,
+  { log, openContext, bindDoorbell, unbindDoorbell }: DeviceServices,
 ): VirtioDevice {
   switch (setUp.kind) {
     case "blk": {
@@ -39,8 +41,12 @@ export function openDevice(
     case "rng":
       return new RngDevice();
     case "wl": {
-      const { region: regionSize, memory, vfds, contexts } = setUp;
-      return new WlDevice(window, { regionSize, memory, vfds, contexts, openContext, log });
+      const { region: regionSize, memory, vfds, contexts, doorbells: slots } = setUp;
+      const doorbells = slots === 0
+        ? undefined
+        : { slots, bind: bindDoorbell, unbind: unbindDoorbell };
+      const limits = { regionSize, memory, vfds, contexts };
+      return new WlDevice(window, { ...limits, openContext, doorbells, log });
     }
   }
 }

@@ -4,6 +4,7 @@ import { defineMessages, descriptor, type SentBody } from "../msg/mod.ts";
 const queues = v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(64));
 
 const size = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
+const slot = v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(1023));
 const limit = v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(8192));
 
 /** A kind of device, and what it is handed. */
@@ -33,6 +34,8 @@ const Device = v.variant("kind", [
     memory: size,
     vfds: limit,
     contexts: limit,
+    /** Slots of the machine's doorbell function; 0 without. */
+    doorbells: v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(1024)),
   }),
 ], "it is no kind of device");
 
@@ -74,6 +77,24 @@ export const monitorMessages = defineMessages({
       unknown: "the configuration has no socket of that name",
       unreachable: "nobody listens there",
     },
+  },
+  bindDoorbell: {
+    doc:
+      "Makes an event ring in the guest by a slot of the doorbell function (read), or the guest ring it (write), " +
+      "until it is unbound, the driver resets the device, or the worker is gone.",
+    body: v.strictObject({
+      slot,
+      event: descriptor,
+      direction: v.picklist(["read", "write"]),
+    }),
+    answer: v.null(),
+    errors: {
+      refused: "there is no such slot, it is taken, it is no event, or the host cannot do it",
+    },
+  },
+  unbindDoorbell: {
+    doc: "Frees a slot. One that is bound in a later message is free by then.",
+    body: v.strictObject({ slot }),
   },
 });
 

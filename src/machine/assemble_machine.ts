@@ -100,6 +100,7 @@ export function assembleMachine(options: MachineOptions): Machine {
     virtio: devices.map(({ name, kind, maxQueues, sharedMemory }) => (
       { ...kind, name, maxQueues, sharedMemory }
     )),
+    doorbells: devices.find(({ doorbells }) => doorbells !== undefined)?.doorbells?.slots,
   };
   const platform = undo.use(
     placed(bits, () => createPlatform(plan, { arena, vm, events: NO_EVENTS })),

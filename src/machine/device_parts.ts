@@ -1,6 +1,7 @@
 import type { SharedMemoryPlan } from "../pci/mod.ts";
 import type { Backend } from "./backend.ts";
 import type { DeviceKind } from "./device_kind.ts";
+import type { DoorbellHost } from "./doorbell_host.ts";
 
 /** What a device is made of. */
 export interface DeviceParts {
@@ -9,6 +10,8 @@ export interface DeviceParts {
   readonly backend: Backend;
   readonly maxQueues: number;
   readonly sharedMemory?: SharedMemoryPlan;
+  /** Of the device by which events cross. */
+  readonly doorbells?: DoorbellHost;
   /** What happened to the device since its VM started, over all power cycles. */
   readonly history: DeviceHistory;
 }

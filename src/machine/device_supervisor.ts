@@ -1,6 +1,6 @@
 import type { Reactor, Window } from "../os/mod.ts";
 import type { MachineMemory } from "../memory/mod.ts";
-import type { Activation, VirtioPciControl } from "../pci/mod.ts";
+import type { Activation, DoorbellControl, VirtioPciControl } from "../pci/mod.ts";
 import {
   BackendRefused,
   type Frontend,
@@ -28,6 +28,7 @@ export interface DeviceSurroundings {
   readonly window: Window;
   readonly reactor: Reactor;
   readonly log: Log;
+  readonly doorbells?: DoorbellControl;
   /** The driver was at work when the machine was saved; see {@linkcode DeviceSupervisor.goOn}. */
   readonly restored: boolean;
   /** Told when a backend is lost, and when another took over. */
@@ -97,6 +98,7 @@ export class DeviceSupervisor {
       unfit: (offer) => this.#unfit(offer),
       onFailure: (reason) => this.#log.debug(reason),
     });
+    device.doorbells?.attach(around.doorbells);
     this.#adopt(frontend);
     this.#stopWatching = around.reactor.add(control.attention.fd, () => this.#summon());
   }
@@ -182,6 +184,8 @@ export class DeviceSupervisor {
     if (this.#frontend === undefined) this.#parts.backend.kill();
     await this.#parts.backend.finish();
     this.#shared.clear();
+    this.#parts.doorbells?.end();
+    this.#parts.doorbells?.attach(undefined);
   }
 
   /** A driver may ask again and again while we wait for its backend: one look answers all. */
@@ -238,6 +242,7 @@ export class DeviceSupervisor {
         case "reset":
           await this.#stop();
           this.#shared.clear();
+          this.#parts.doorbells?.clear();
           this.#control.completeReset();
           break;
         case "config-write":
@@ -315,6 +320,7 @@ export class DeviceSupervisor {
     this.#inflight = frontend.takeInflight();
     this.#frontend = undefined;
     if (this.#parts.kind.diesWithBackend) this.#control.markBroken();
+    this.#parts.doorbells?.end();
     this.#around.onChange(this.#parts.name, "device-away", frontend.error?.message);
     frontend[Symbol.dispose]();
     this.#parts.backend.kill();

@@ -44,6 +44,7 @@ export class PowerCycle implements AsyncDisposable {
         window: host.window,
         reactor: host.reactor,
         log,
+        doorbells: platform.doorbells,
         restored: "saved" in source,
         onChange: onDeviceChange,
       })

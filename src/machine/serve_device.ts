@@ -178,7 +178,8 @@ function openDevice(device: ServedDevice, owned: DisposableStack): WorkerDevice 
         : { kind: "console", output: owned.use(openLog(device.to)).borrow() };
     case "wl": {
       const { sockets: _sockets, ...rest } = device;
-      return rest;
+      // A machine that is not ours has no such function.
+      return { ...rest, doorbells: 0 };
     }
   }
 }

@@ -6,6 +6,7 @@ import { deviceKinds } from "./device_kind.ts";
 import type { DeviceHistory, DeviceParts } from "./device_parts.ts";
 import { openDisk } from "./disk_image.ts";
 import type { Host } from "./host.ts";
+import { DoorbellHost } from "./doorbell_host.ts";
 import { HostSockets } from "./host_sockets.ts";
 import type { Log } from "./log.ts";
 import { ProviderBackend } from "./provider_backend.ts";
@@ -109,10 +110,12 @@ function diskParts(
 }
 
 function wlParts(wl: WlConfig, host: Host, log: Log): DeviceParts {
-  const { region, memory, vfds, contexts, socket } = wl;
-  const worker = { kind: "wl", region, memory, vfds, contexts } as const;
+  const { region, memory, vfds, contexts, doorbells, socket } = wl;
+  const worker = { kind: "wl", region, memory, vfds, contexts, doorbells } as const;
+  const bells = doorbells > 0 && socket === undefined ? new DoorbellHost(doorbells) : undefined;
   const services = {
     sockets: new HostSockets(wl.sockets),
+    doorbells: bells,
     log: log.for({ component: "wl" }),
   };
   return {
@@ -123,6 +126,7 @@ function wlParts(wl: WlConfig, host: Host, log: Log): DeviceParts {
       : new ForeignBackend(socket),
     maxQueues: 2,
     sharedMemory: { sizes: [region], mappings: vfds },
+    doorbells: bells,
     history: newHistory(),
   };
 }

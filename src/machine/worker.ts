@@ -8,6 +8,7 @@ import {
 import { AsyncPeer, type Lent, RequestError, unixTransport } from "../msg/mod.ts";
 import { type Child, type Starter, workerEnvironment } from "../sandbox/mod.ts";
 import { limited } from "../vhost/mod.ts";
+import type { DoorbellHost } from "./doorbell_host.ts";
 import { HostSockets } from "./host_sockets.ts";
 import type { Log } from "./log.ts";
 
@@ -21,6 +22,7 @@ export type WorkerFrontend = Lent<WorkerSetUp["frontend"]>;
 export interface WorkerServices {
   /** Sockets of the host that its guest may open; none by default. */
   readonly sockets?: HostSockets;
+  readonly doorbells?: DoorbellHost;
   readonly log?: Log;
 }
 
@@ -50,6 +52,7 @@ export async function startWorker(
   using _given = theirs;
   const { sockets = new HostSockets(), log } = services;
   const refuse = limited((reason) => log?.info(reason));
+  const doorbells = services.doorbells?.open();
   const peer = new AsyncPeer(unixTransport(ours), starter.reactor, {
     calls: workerMessages,
     serves: monitorMessages,
@@ -62,6 +65,16 @@ export async function startWorker(
           throw error;
         }
       },
+      bindDoorbell({ slot, event, direction }) {
+        const use = direction === "read" ? "interrupt" : "page";
+        const reason = doorbells === undefined
+          ? "there are no doorbells"
+          : doorbells.bind(slot, event.move(), use);
+        if (reason === undefined) return null;
+        refuse(`an event is relayed: ${reason}`);
+        throw new RequestError("refused", reason);
+      },
+      unbindDoorbell: ({ slot }) => doorbells?.unbind(slot),
     },
   });
   const ready = peer.request("setUp", { device, frontend }).then((answer) =>

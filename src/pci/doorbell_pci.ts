@@ -1,7 +1,11 @@
 import type { AccessSize, InterruptController, SharedState } from "../bus/mod.ts";
-import { type Fd, EventFd } from "../os/mod.ts";
+import { EventFd, type Fd } from "../os/mod.ts";
 import { PageBar, VectorBar } from "./doorbell_layout.ts";
-import { DoorbellSlots, type DoorbellSlotsDescription, type DoorbellUse } from "./doorbell_slots.ts";
+import {
+  DoorbellSlots,
+  type DoorbellSlotsDescription,
+  type DoorbellUse,
+} from "./doorbell_slots.ts";
 import type { GsiRoutes } from "./gsi_routes.ts";
 import { Msix, type MsixDescription, NO_VECTOR } from "./msix.ts";
 import { type FunctionBase, PciFunction } from "./pci_function.ts";

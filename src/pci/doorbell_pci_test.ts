@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { EventFd } from "../os/mod.ts";
-import { type DoorbellControl } from "./doorbell_control.ts";
+import type { DoorbellControl } from "./doorbell_control.ts";
 import { DISK, TestDriver, testPlatform, testState } from "./testing.ts";
 import { createPlatform } from "./create_platform.ts";
 import { FakeVm, testPlan } from "./testing.ts";
@@ -33,8 +33,12 @@ const mask = (driver: TestDriver, vector: number, masked: boolean) =>
 const pages = (driver: TestDriver) =>
   driver.config(0x1c, 4) * 2 ** 32 + ((driver.config(0x18, 4) & ~15) >>> 0);
 
-const bind = (doorbells: DoorbellControl, slot: number, event: EventFd, use: "interrupt" | "page") =>
-  doorbells.bind(slot, event.fd.dup(), use);
+const bind = (
+  doorbells: DoorbellControl,
+  slot: number,
+  event: EventFd,
+  use: "interrupt" | "page",
+) => doorbells.bind(slot, event.fd.dup(), use);
 
 Deno.test("a function of its own comes after the virtio devices: a vector and a page per slot", () => {
   using machine = testPlatform([DISK], SLOTS);

@@ -63,6 +63,7 @@ export class DoorbellSlots {
 
   /** The event of a slot that is bound. */
   event(slot: number): Fd {
+    // deno-lint-ignore spectrum/no-raw-descriptor -- the control thread owns it and shared it through the state
     return Fd.borrow({ sharedDescriptor: this.#slots[slot].descriptor });
   }
 

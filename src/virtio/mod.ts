@@ -27,6 +27,7 @@ export {
   WL_MAX_DESCRIPTORS,
   WlCommand,
   WlCredit,
+  WlDoorbell,
   WlFeature,
   WlFlag,
   WlHeader,

@@ -17,6 +17,8 @@ export const WlFeature = {
   Events: 1n << 17n,
   /** Ours: received bytes need credit, so that a descriptor that nobody reads stops no other. */
   Credit: 1n << 18n,
+  /** Ours: the machine has a doorbell function. */
+  Doorbells: 1n << 19n,
 } as const;
 
 /** Types of commands, in both directions. */
@@ -35,6 +37,8 @@ export const WlCommand = {
   ArmEvent: 0x181,
   /** Ours, with {@link WlFeature.Credit}: the driver takes so many bytes more. */
   Credit: 0x182,
+  /** Ours, with {@link WlFeature.Doorbells}: an event crosses by a slot of the doorbell function. */
+  Doorbell: 0x183,
 } as const;
 
 /** Types of responses. */
@@ -97,6 +101,9 @@ export const WlTransfer = struct({ type: u32, flags: u32, id: u32, count: u32 })
 
 /** Ours: Credit. */
 export const WlCredit = struct({ type: u32, flags: u32, id: u32, bytes: u32 });
+
+/** Ours: Doorbell. `flags` is one of {@link WlFlag.Read}, the event raises the slot's vector, and {@link WlFlag.Write}, the slot's page adds to it. */
+export const WlDoorbell = struct({ type: u32, headerFlags: u32, id: u32, slot: u32, flags: u32 });
 
 /** The most descriptors of a message (VIRTWL_SEND_MAX_ALLOCS). */
 export const WL_MAX_DESCRIPTORS = 28;

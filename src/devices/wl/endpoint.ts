@@ -75,6 +75,12 @@ export abstract class Endpoint extends Vfd {
     this.#place = this.exchange.watcher.add(this, this.fd, this.wanted);
   }
 
+  /** Waits no longer; what the host has done stays where it is. */
+  protected ignore(): void {
+    this.#unwatch();
+    this.#isReadable = false;
+  }
+
   /** Something happened to the descriptor: a mask of {@link Events}. */
   happened(events: number): void {
     if ((events & ~Events.Out) !== 0 && this.#end === "open") {

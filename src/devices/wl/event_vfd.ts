@@ -1,4 +1,4 @@
-import { Errno, Events, readvNow, writevNow } from "../../os/mod.ts";
+import { Errno, Events, type Fd, readvNow, writevNow } from "../../os/mod.ts";
 import { WlFlag, WlResponse } from "../../virtio/mod.ts";
 import { Endpoint } from "./endpoint.ts";
 import type { InQueue } from "./in_queue.ts";
@@ -11,6 +11,11 @@ export const EVENT_BYTES = 8;
 export class EventVfd extends Endpoint {
   protected readonly wanted = Events.In;
   protected override readonly leastCredit = EVENT_BYTES;
+  /** The slots by which it crosses without us. */
+  readonly bells: { read?: number; write?: number } = {};
+  #isArmed = false;
+  /** Somebody else reads the counter. */
+  #isLeft = false;
 
   flags(): number {
     return WlFlag.Write | WlFlag.Read | WlFlag.Event;
@@ -20,14 +25,32 @@ export class EventVfd extends Endpoint {
   override watch(): void {}
 
   arm(): void {
-    super.watch();
+    this.#isArmed = true;
+    if (!this.#isLeft) super.watch();
+  }
+
+  /** Leaves the counter to somebody else from here on. */
+  leave(): void {
+    this.#isLeft = true;
+    this.ignore();
+  }
+
+  /** Nobody else reads it after all. */
+  comeBack(): void {
+    this.#isLeft = false;
+    if (this.#isArmed) super.watch();
+  }
+
+  /** The eventfd itself, which stays here; undefined when it was hung up. */
+  get eventFd(): Fd | undefined {
+    return this.sendable;
   }
 
   /** Adds to the counter. One that is full is an error: who rings does not wait. */
   override send(send: Send): number {
     const { vector } = this.exchange;
     if (send.vfds.length > 0) return WlResponse.InvalidType;
-    if (send.end - send.at !== EVENT_BYTES) return WlResponse.Error;
+    if (send.end - send.at !== EVENT_BYTES || this.fd.closed) return WlResponse.Error;
     send.gather(vector);
     return writevNow(this.fd, vector) === EVENT_BYTES ? WlResponse.Ok : WlResponse.Error;
   }

@@ -1,13 +1,14 @@
 /** For tests: the driver side of Virtio Wayland, and a host that its contexts lead to. */
 
 import assert from "node:assert/strict";
-import { type Fd, fileStat, type Owned, socketPair } from "../../os/mod.ts";
+import { type Fd, fdKind, fileStat, type Owned, socketPair } from "../../os/mod.ts";
 import {
   DescFlag,
   type MockDriver,
   type SharedMemoryMapper,
   WlCommand,
   WlCredit,
+  WlDoorbell,
   WlFeature,
   WlNew,
   WlNewNamed,
@@ -15,7 +16,7 @@ import {
   WlVfd,
 } from "../../virtio/mod.ts";
 import { DeviceBench, window } from "../testing.ts";
-import { WlDevice, type WlOptions } from "./mod.ts";
+import { type DoorbellDirection, type DoorbellFunction, WlDevice, type WlOptions } from "./mod.ts";
 
 export const ALL_FEATURES = WlFeature.TransFlags | WlFeature.UseShmem | WlFeature.Size64 |
   WlFeature.Events | WlFeature.Credit;
@@ -69,6 +70,31 @@ export class FakeMapper implements SharedMemoryMapper {
   unmap(_region: number, offset: number, length: number): boolean {
     assert.equal(this.mapped.get(offset)?.length, length);
     return this.mapped.delete(offset);
+  }
+}
+
+/** Notes what would be bound. */
+export class FakeDoorbells implements DoorbellFunction {
+  readonly slots = 4;
+  readonly bound = new Map<number, DoorbellDirection>();
+  readonly asked: number[] = [];
+  readonly freed: number[] = [];
+  outcome: "bound" | "refused" | "unknown" = "bound";
+  /** Called with what is to be bound. */
+  look: (event: Fd) => void = () => {};
+
+  bind(slot: number, event: Fd, direction: DoorbellDirection): "bound" | "refused" | "unknown" {
+    assert.ok(slot < this.slots && !this.bound.has(slot));
+    assert.equal(fdKind(event), "event");
+    this.asked.push(slot);
+    this.look(event);
+    if (this.outcome !== "refused") this.bound.set(slot, direction);
+    return this.outcome;
+  }
+
+  unbind(slot: number): void {
+    this.freed.push(slot);
+    assert.ok(this.bound.delete(slot));
   }
 }
 
@@ -350,6 +376,10 @@ export function note(type: number, id: number): Uint8Array {
 
 export function credit(id: number, bytes: number): Uint8Array {
   return WlCredit.encode({ type: WlCommand.Credit, id, bytes });
+}
+
+export function doorbell(id: number, slot: number, flags: number): Uint8Array {
+  return WlDoorbell.encode({ type: WlCommand.Doorbell, id, slot, flags });
 }
 
 export function newVfd(

@@ -19,6 +19,7 @@ import {
   WL_MAX_DESCRIPTORS,
   WlCommand,
   WlCredit,
+  WlDoorbell,
   WlFeature,
   WlFlag,
   WlHeader,
@@ -34,6 +35,7 @@ import { announcement } from "./announcement.ts";
 import { Arrival } from "./arrival.ts";
 import { readHead } from "./chain_bytes.ts";
 import { type ContextExchange, ContextVfd } from "./context_vfd.ts";
+import { type DoorbellFunction, Doorbells } from "./doorbells.ts";
 import { Endpoint, Turn } from "./endpoint.ts";
 import { EventVfd } from "./event_vfd.ts";
 import { whatHostSent } from "./host_descriptor.ts";
@@ -58,6 +60,8 @@ export interface WlOptions {
   readonly contexts: number;
   /** Connects to a socket of the host by its name. */
   readonly openContext: (name: string) => Owned<Fd> | "unknown" | "unreachable";
+  /** Where the machine has a doorbell function. */
+  readonly doorbells?: DoorbellFunction;
   readonly log: (text: string) => void;
 }
 
@@ -82,8 +86,7 @@ const LOG_LINES = 50;
  */
 export class WlDevice implements VirtioDevice, Disposable {
   readonly id = DeviceId.Wl;
-  readonly features = WlFeature.TransFlags | WlFeature.UseShmem | WlFeature.Size64 |
-    WlFeature.Events | WlFeature.Credit;
+  readonly features: bigint;
   readonly queueCount = 2;
   readonly config = new Uint8Array(0);
   readonly sharedMemory: readonly number[];
@@ -92,6 +95,7 @@ export class WlDevice implements VirtioDevice, Disposable {
   readonly #window: Window;
   readonly #options: WlOptions;
   readonly #account: Account;
+  readonly #doorbells: Doorbells;
   readonly #region: Region;
   readonly #in: InQueue;
   readonly #out: OutQueue;
@@ -116,6 +120,9 @@ export class WlDevice implements VirtioDevice, Disposable {
     this.#options = options;
     this.#log = limited(options.log, LOG_LINES);
     this.#account = new Account({ vfds, contexts, memory });
+    this.#doorbells = new Doorbells(options.doorbells);
+    this.features = WlFeature.TransFlags | WlFeature.UseShmem | WlFeature.Size64 |
+      WlFeature.Events | WlFeature.Credit | (this.#doorbells.isOffered ? WlFeature.Doorbells : 0n);
     this.sharedMemory = [regionSize];
     this.#region = new Region(regionSize);
     this.#in = new InQueue(window.view);
@@ -150,6 +157,7 @@ export class WlDevice implements VirtioDevice, Disposable {
   reset(): void {
     // The frontend has done so.
     this.#region.clear();
+    this.#doorbells.forget();
     for (const vfd of this.#vfds.values()) vfd.close();
     this.#vfds.clear();
     // What one of them drops may be the last that another lives for.
@@ -290,6 +298,10 @@ export class WlDevice implements VirtioDevice, Disposable {
           : this.#giveCredit(this.#vfds.get(id), number);
       case WlCommand.ArmEvent:
         return this.#arm(this.#vfds.get(id));
+      case WlCommand.Doorbell:
+        return this.#read(send, WlDoorbell.size) < WlDoorbell.size
+          ? WlResponse.InvalidCommand
+          : this.#bindDoorbell(this.#vfds.get(id));
       case WlCommand.New:
       case WlCommand.NewContext:
       case WlCommand.NewNamedContext:
@@ -353,6 +365,7 @@ export class WlDevice implements VirtioDevice, Disposable {
     const vfd = this.#vfds.get(id);
     if (vfd === undefined) return WlResponse.InvalidId;
     this.#vfds.delete(id);
+    if (vfd instanceof EventVfd) this.#doorbells.release(vfd);
     vfd.close();
     return WlResponse.Ok;
   }
@@ -369,6 +382,15 @@ export class WlDevice implements VirtioDevice, Disposable {
       return WlResponse.OutOfMemory;
     }
     return WlResponse.Ok;
+  }
+
+  /** The command is in the head. */
+  #bindDoorbell(vfd: Vfd | undefined): number {
+    if (!this.#has(WlFeature.Doorbells)) return WlResponse.InvalidCommand;
+    if (vfd === undefined) return WlResponse.InvalidId;
+    if (!(vfd instanceof EventVfd)) return WlResponse.InvalidType;
+    const { slot, flags } = WlDoorbell.at(this.#headView);
+    return this.#doorbells.bind(vfd, slot, flags);
   }
 
   #giveCredit(vfd: Vfd | undefined, bytes: number): number {

@@ -20,7 +20,7 @@ import {
 } from "../../os/mod.ts";
 import { WL_FIRST_CREDIT, WL_HOST_ID, WlCommand, WlFeature, WlResponse } from "../../virtio/mod.ts";
 import { window } from "../testing.ts";
-import { credit, Guest, newNamed, newVfd, note, send } from "./testing.ts";
+import { credit, doorbell, FakeDoorbells, Guest, newNamed, newVfd, note, send } from "./testing.ts";
 
 const SECONDS = Number(Deno.env.get("SPECTRUM_FUZZ_SECONDS") ?? 4);
 const SEED = Number(Deno.env.get("SPECTRUM_SEED") ?? Math.floor(Math.random() * 2 ** 31) + 1);
@@ -71,6 +71,7 @@ class Match {
   readonly #credit = new Map<number, number>();
   readonly #hungUp = new Set<number>();
   readonly #announced = new Set<number>();
+  readonly #doorbells = new FakeDoorbells();
   readonly #hasCredit: boolean;
   readonly #limits: { vfds: number; contexts: number };
 
@@ -85,6 +86,7 @@ class Match {
       regionSize: dice.of([2 ** 22, 2 ** 30, 2 ** 34]),
       buffers: dice.below(20),
       unattached: dice.once(8),
+      doorbells: this.#doorbells,
     });
   }
 
@@ -94,6 +96,7 @@ class Match {
     for (let step = 0; step < STEPS; step++) {
       const turn = dice.below(24);
       guest.mapper.refuses = dice.once(8);
+      this.#doorbells.outcome = dice.of(["bound", "bound", "refused", "unknown"]);
       if (turn < 15) this.#command();
       else if (turn < 20) this.#host();
       else if (turn < 23) this.#listen();
@@ -105,6 +108,7 @@ class Match {
     guest.pause();
     assert.equal(guest.unanswered, 0);
     guest.mapper.mapped.clear();
+    this.#doorbells.bound.clear();
     guest.device.reset();
     for (const host of guest.hosts.splice(0)) host[Symbol.dispose]();
     assert.equal(openNumbers(), before);
@@ -177,6 +181,8 @@ class Match {
         return credit(id, dice.of([...NUMBERS, 65_536]));
       case WlCommand.NewNamedContext:
         return newNamed(id, dice.of(NAMES));
+      case WlCommand.Doorbell:
+        return doorbell(id, dice.of([0, 1, 2, 3, 3, 4, 2 ** 31]), dice.of([1, 1, 2, 2, 3, 0, 6]));
       case WlCommand.Close:
       case WlCommand.ArmEvent:
         return note(type, id);
@@ -292,6 +298,7 @@ class Match {
     this.#listen();
     if (dice.once(4)) {
       guest.reset();
+      this.#doorbells.bound.clear();
       this.#credit.clear();
       this.#hungUp.clear();
     } else {
