@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import { resolve } from "node:path";
-import { guestConnect, socketPath } from "../guest/mod.ts";
+import { guestConnect, guestServe, socketPath } from "../guest/mod.ts";
 import type { CliContext } from "./main.ts";
 import { addExamples } from "./vm_command.ts";
 
@@ -10,10 +10,19 @@ Descriptors pass where both sides can have them: all from the host, and to it me
 that came from it or were made by way of /dev/wl0. It ends by Ctrl-C or SIGTERM, and then removes its socket.`
   .trim();
 
+const SERVE_NOTES = `
+Which devices, and for which VMs, stands in [[provides]] of this VM's file on the host. It ends when the VM's
+monitor wants the guest to power off.`
+  .trim();
+
 /** `spectrum guest …`: what is of use inside a VM. */
 export function addGuestCommand(program: Command, context: CliContext): void {
-  const guest = program.command("guest").description("inside a VM: reach the host");
+  const guest = program.command("guest").description("inside a VM: reach the host, serve devices");
   addExamples(guest, ["guest connect wayland"]);
+  const serve = guest.command("serve")
+    .description("in a VM that provides devices to others, serve them; our image does it by itself")
+    .action(() => guestServe(context.log()));
+  addExamples(serve, ["guest serve"], SERVE_NOTES);
   const connect = guest.command("connect")
     .description("in a VM, make a socket of the host a Unix socket here")
     .argument("<host-socket>", "the host's socket, as [wl.sockets] calls it")

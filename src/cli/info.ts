@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import type { DeviceInfo } from "../machine/mod.ts";
+import type { DeviceInfo, ProvidedInfo } from "../machine/mod.ts";
 import { duration, list, printJson, table } from "./output.ts";
 import { addVmCommand, withVm } from "./vm_command.ts";
 
@@ -27,6 +27,10 @@ export function addInfoCommand(program: Command): void {
         ["directory", info.runtimeDir],
       ]));
       if (info.devices.length > 0) console.log(`\n${deviceTable(info.devices)}`);
+      for (const { name, away } of info.devices) {
+        if (away !== undefined) console.log(`${name} ${away}.`);
+      }
+      if (info.provides.length > 0) console.log(`\n${providedTable(info.provides)}`);
     });
 }
 
@@ -42,5 +46,12 @@ function deviceTable(devices: readonly DeviceInfo[]): string {
       `${queues.filter(({ enabled }) => enabled).length}/${queues.length}`,
       permissions,
     ]),
+  );
+}
+
+function providedTable(provides: readonly ProvidedInfo[]): string {
+  return table(
+    ["PROVIDES", "TO", "KIND", "STATE", "DETAIL"],
+    provides.map(({ device, to, kind, state, detail }) => [device, to, kind, state, detail]),
   );
 }

@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import type { VmEntry } from "../control/mod.ts";
-import type { RunOutcome } from "../machine/mod.ts";
+import type { RunOutcome, VmInfo } from "../machine/mod.ts";
 import { duration, printJson, table } from "./output.ts";
 import { addExamples } from "./vm_command.ts";
 
@@ -25,14 +25,15 @@ export function addPsCommand(program: Command): void {
       if (json) return printJson(rows);
       if (rows.length === 0) return console.log("No VM runs. Start one: spectrum run FILE");
       console.log(table(
-        ["NAME", "STATE", "PID", "UPTIME", "CPUS", "MEMORY"],
-        rows.map(({ name, state, pid, uptimeSeconds, cpus, memoryBytes }) => [
+        ["NAME", "STATE", "PID", "UPTIME", "CPUS", "MEMORY", "WAITS"],
+        rows.map(({ name, state, pid, uptimeSeconds, cpus, memoryBytes, waits = [] }) => [
           name,
           state,
           pid === undefined ? "-" : String(pid),
           uptimeSeconds === undefined ? "-" : duration(uptimeSeconds),
           cpus === undefined ? "-" : String(cpus),
           memoryBytes === undefined ? "-" : `${memoryBytes / 2 ** 20} MiB`,
+          waits.join("; "),
         ]),
       ));
     });
@@ -49,6 +50,8 @@ interface Row {
   readonly cpus?: number;
   readonly memoryBytes?: number;
   readonly outcome?: RunOutcome;
+  /** What of it waits for another VM, a sentence each. */
+  readonly waits?: readonly string[];
 }
 
 /** What is known of a VM: one that runs is asked, as far as it answers. */
@@ -63,10 +66,20 @@ async function look(
   const { Vm } = await import("../control/mod.ts");
   try {
     await using vm = await Vm.connect(name);
-    const { state, uptimeSeconds, cpus, memoryBytes } = await vm.info();
-    return { ...known, state, uptimeSeconds, cpus, memoryBytes };
+    const info = await vm.info();
+    const { state, uptimeSeconds, cpus, memoryBytes } = info;
+    return { ...known, state, uptimeSeconds, cpus, memoryBytes, waits: waitsOf(info) };
   } catch {
     // It has not got so far yet, or ends just now.
     return { ...known, state: "starting" };
   }
+}
+
+function waitsOf({ devices, provides }: VmInfo): string[] {
+  return [
+    ...devices.flatMap(({ name, away }) => away === undefined ? [] : [`${name} ${away}`]),
+    ...provides.flatMap(({ device, to, detail }) =>
+      detail === "" ? [] : [`${device} of "${to}": ${detail}`]
+    ),
+  ];
 }

@@ -1,6 +1,7 @@
 import { ConfigError, type VmConfig } from "../config/mod.ts";
 import {
   cacheDir,
+  deviceImage,
   KernelNameError,
   type ResolvedKernel,
   resolveKernel,
@@ -11,20 +12,23 @@ import { payload } from "../os/mod.ts";
 
 /** Turns the names in a configuration into files: which kernel, which initrd, and what the kernel is told. */
 export async function resolveBoot(config: VmConfig): Promise<BootPlan> {
-  const kernel = await findKernel(config.kernel);
-  const { initrd, root } = await findRoot(config, kernel);
+  const { provides, root, initrd } = config;
+  const onlyProvides = provides.length > 0 && root === undefined && initrd === undefined;
+  const kernel = await findKernel(config.kernel, onlyProvides);
+  const system = onlyProvides ? await deviceImage(cacheDir()) : undefined;
+  const found = await findRoot(config, kernel, system !== undefined);
   return {
     kernel: kernel.path,
-    initrd,
-    cmdline: [...consoleWords(config), ...root, config.cmdline].filter((word) => word !== "").join(
-      " ",
-    ),
+    initrd: found.initrd,
+    cmdline: [...consoleWords(config), ...found.root, config.cmdline].filter((word) => word !== "")
+      .join(" "),
+    system,
   };
 }
 
-async function findKernel(name: string): Promise<ResolvedKernel> {
+async function findKernel(name: string, onlyProvides: boolean): Promise<ResolvedKernel> {
   try {
-    return await resolveKernel(name, name.startsWith("/") ? "" : cacheDir());
+    return await resolveKernel(name, name.startsWith("/") ? "" : cacheDir(), { onlyProvides });
   } catch (error) {
     if (!(error instanceof KernelNameError)) throw error;
     throw new ConfigError(error.message, undefined, "kernel");
@@ -41,19 +45,22 @@ function consoleWords({ console: { device } }: VmConfig): string[] {
 async function findRoot(
   { root, initrd, disk }: VmConfig,
   { modulesDir }: ResolvedKernel,
+  hasSystem: boolean,
 ): Promise<{ initrd?: string; root: string[] }> {
-  if (root === undefined) return { initrd, root: [] };
-  const index = Number(root.slice("disk".length));
-  const access = disk[index].readonly ? "ro" : "rw";
+  if (root === undefined && !hasSystem) return { initrd, root: [] };
+  // The image of ours comes last.
+  const index = root === undefined ? disk.length : Number(root.slice("disk".length));
+  const access = root === undefined || disk[index].readonly ? "ro" : "rw";
+  const init = root === undefined ? ["init=/init"] : [];
   if (initrd === undefined && modulesDir !== undefined) {
     const ours = await rootInitrd({ cacheDir: cacheDir(), modulesDir, init: payload().init });
-    return { initrd: ours, root: [`root=serial:${root}`, access] };
+    return { initrd: ours, root: [`root=serial:${root ?? "system"}`, access, ...init] };
   }
   // disk0 is vda; disks are 31 at the most, so that a letter is not enough after z.
   const letters = index < 26
     ? letter(index)
     : letter(Math.floor(index / 26) - 1) + letter(index % 26);
-  return { initrd, root: [`root=/dev/vd${letters}`, access] };
+  return { initrd, root: [`root=/dev/vd${letters}`, access, ...init] };
 }
 
 function letter(index: number): string {

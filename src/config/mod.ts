@@ -7,6 +7,7 @@ export { isKernelName, parseConfig, readConfig } from "./read_config.ts";
 export {
   type ConsoleConfig,
   type DiskConfig,
+  type ProvidesConfig,
   type VmConfig,
   type VmInput,
   type WlConfig,

@@ -3,11 +3,13 @@ import * as v from "valibot";
 import { basename, dirname, resolve } from "node:path";
 import { ConfigError } from "./config_error.ts";
 import { nearest } from "./nearest.ts";
-import { Vm, type VmConfig, type VmInput } from "./schema.ts";
+import { Provides, Vm, type VmConfig, type VmInput, Wl } from "./schema.ts";
 import { tomlLine } from "./toml_position.ts";
 
 /** Bytes of a file that somebody wrote; more would only fill our memory. */
 const MOST_TEXT = 2 ** 20;
+/** Doorbells of a VM that provides and does not say how many it has. */
+const PROVIDERS_DOORBELLS = 128;
 const KERNEL_NAME = /^(debian|small(:[a-z0-9-]+)?)$/;
 
 /** Whether a kernel is one of ours by its name, rather than a path. */
@@ -83,8 +85,16 @@ export async function parseConfig(
     const path = issue.path?.map((item) => item.key as string | number) ?? [];
     return await refuse(path, reasonOf(issue));
   }
-  const broken = brokenRelation(result.output);
-  return broken === undefined ? result.output : await refuse(...broken);
+  const config = withImplied(result.output);
+  const broken = brokenRelation(config);
+  return broken === undefined ? config : await refuse(...broken);
+}
+
+/** What a VM provides goes over Virtio Wayland, and its events by doorbells. */
+function withImplied(config: VmConfig): VmConfig {
+  if (config.provides.length === 0) return config;
+  const wl = config.wl ?? v.parse(Wl, {});
+  return { ...config, wl: { ...wl, doorbells: wl.doorbells ?? PROVIDERS_DOORBELLS } };
 }
 
 /** All of a file, or of a pipe, whose size nobody knows. */
@@ -110,15 +120,31 @@ function brokenRelation(config: VmConfig): [(string | number)[], string] | undef
       ];
     }
   }
+  const own = `vm:${config.name}`;
+  const notItself = "a VM cannot provide its own devices; name another";
+  if (config.rng?.provider === own) return [["rng", "provider"], notItself];
+  if (config.console.provider === own) return [["console", "provider"], notItself];
+  if (config.console.provider !== undefined && config.console.device !== "virtio") {
+    return [
+      ["console", "provider"],
+      'only the console backend can be elsewhere: device = "virtio"',
+    ];
+  }
   for (const [i, { provider, readonly, cache }] of config.disk.entries()) {
     if (provider === undefined) continue;
-    if (provider === `vm:${config.name}`) {
-      return [["disk", i, "provider"], "a VM cannot provide its own disk; name another"];
-    }
+    if (provider === own) return [["disk", i, "provider"], notItself];
     if (readonly || cache !== "auto") {
       const key = readonly ? "readonly" : "cache";
       return [["disk", i, key], "that is up to the backend in the other VM: say it there"];
     }
+  }
+  for (const [i, { to, device }] of config.provides.entries()) {
+    if (to === config.name) return [["provides", i, "to"], notItself];
+    const first = config.provides.findIndex((other) => other.to === to && other.device === device);
+    if (first < i) return [["provides", i], `${device} of "${to}" is provided already`];
+  }
+  if (config.provides.length > 0 && config.wl?.socket !== undefined) {
+    return [["wl", "socket"], "what a VM provides goes by a Virtio Wayland device of ours"];
   }
   const { sockets = {}, socket } = config.wl ?? {};
   const wrong = Object.entries(sockets).find(([name, at]) => at === "auto" && name !== "wayland");
@@ -157,6 +183,10 @@ function keysBeside(issue: v.BaseIssue<unknown>): string[] {
   if (first.key === "disk") return Object.keys(entries.disk.wrapped.item.entries);
   if (first.key === "console") return Object.keys(entries.console.wrapped.entries);
   if (first.key === "wl") return Object.keys(entries.wl.wrapped.entries);
+  if (first.key === "rng") return Object.keys(entries.rng.wrapped.entries);
+  if (first.key === "provides") {
+    return Provides.options.flatMap((option) => Object.keys(option.entries));
+  }
   return [];
 }
 

@@ -33,6 +33,17 @@ Deno.test("a configuration gets its defaults, and paths relative to its file", a
   assert.equal(plain.name, "app");
 });
 
+Deno.test("what is provided goes over Virtio Wayland, with doorbells unless the file says otherwise", async () => {
+  const provides = '[[provides]]\nto = "app"\ndevice = "disk1"\nkind = "blk"\npath = "/dev/vda"\n';
+  const config = await parseConfig(`kernel = "small"\n${provides}`, "diskvm.toml");
+  assert.deepEqual(config.provides, [
+    { to: "app", device: "disk1", kind: "blk", path: "/dev/vda", readonly: false, cache: "auto" },
+  ]);
+  assert.equal(config.wl?.doorbells, 128);
+  const without = await parseConfig(`kernel = "small"\nwl.doorbells = 0\n${provides}`, "a.toml");
+  assert.deepEqual([without.wl?.doorbells, without.wl?.vfds], [0, 1024]);
+});
+
 Deno.test("Virtio Wayland: defaults, sockets by name, paths relative to the file", async () => {
   const { wl } = await parse('kernel = "k"\n[wl.sockets]\nwayland = "auto"\ntest = "t.sock"');
   assert.deepEqual(wl, {
@@ -41,7 +52,6 @@ Deno.test("Virtio Wayland: defaults, sockets by name, paths relative to the file
     memory: 2 ** 30,
     vfds: 1024,
     contexts: 64,
-    doorbells: 0,
   });
   const many = await parse('kernel = "k"\n[wl]\ndoorbells = 1024');
   assert.equal(many.wl?.doorbells, 1024);
@@ -84,7 +94,7 @@ const refused: [what: string, toml: string, message: RegExp][] = [
   [
     "a provider that is the VM itself",
     `kernel = "k"\n[[disk]]\nprovider = "vm:app"`,
-    /disk\[0\].provider: a VM cannot provide its own disk/,
+    /disk\[0\].provider: a VM cannot provide its own devices/,
   ],
   [
     "a provided disk that is to be read-only",
@@ -95,6 +105,36 @@ const refused: [what: string, toml: string, message: RegExp][] = [
     "a provider that is no VM",
     `kernel = "k"\n[[disk]]\nprovider = "diskvm"`,
     /disk\[0\].provider: "vm:" and the name of a VM is expected/,
+  ],
+  [
+    "what is provided to the VM itself",
+    `kernel = "k"\n[[provides]]\nto = "app"\ndevice = "rng"\nkind = "rng"`,
+    /app.toml:3: provides\[0\].to: a VM cannot provide its own devices/,
+  ],
+  [
+    "a device that is provided twice",
+    `kernel = "k"\n${'[[provides]]\nto = "b"\ndevice = "rng"\nkind = "rng"\n'.repeat(2)}`,
+    /provides\[1\]: rng of "b" is provided already/,
+  ],
+  [
+    "an unknown kind of what is provided",
+    `kernel = "k"\n[[provides]]\nto = "b"\ndevice = "rng"\nkind = "net"`,
+    /app.toml:5: provides\[0\].kind: "blk", "rng" or "console" is expected/,
+  ],
+  [
+    "an unknown key of what is provided",
+    `kernel = "k"\n[[provides]]\nto = "b"\ndevice = "disk0"\nkind = "blk"\npath = "/dev/vda"\nreadonyl = true`,
+    /app.toml:7: provides\[0\].readonyl: unknown key "readonyl"; did you mean "readonly"\?/,
+  ],
+  [
+    "a provided disk that is a relative path",
+    `kernel = "k"\n[[provides]]\nto = "b"\ndevice = "disk0"\nkind = "blk"\npath = "vda"`,
+    /provides\[0\].path: an absolute path, inside this VM, is expected/,
+  ],
+  [
+    "a provided console that is the serial line",
+    `kernel = "k"\n[console]\nprovider = "vm:b"`,
+    /console.provider: only the console backend can be elsewhere: device = "virtio"/,
   ],
   ["missing kernel", `name = "x"`, /app.toml: kernel: this key is required$/],
   [

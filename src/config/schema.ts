@@ -18,6 +18,26 @@ const size = v.pipe(
 const text = v.string("a string is expected");
 const path = v.pipe(text, v.nonEmpty("a path is expected, not an empty string"));
 const flag = v.boolean("true or false is expected");
+const wholeNumber = (what: string, most: number) =>
+  v.pipe(
+    v.number(`a number of ${what} is expected`),
+    v.integer("a whole number is expected"),
+    v.minValue(1, `at least 1 of the ${what} is needed`),
+    v.maxValue(most, `at most ${most} ${what} are possible`),
+  );
+const vmName = v.pipe(
+  text,
+  v.regex(/^[a-z0-9][a-z0-9-]{0,19}$/, "use at most 20 of a-z, 0-9 and -, first not -"),
+);
+const cache = v.optional(
+  v.picklist(["auto", "none"], '"auto" or "none" is expected'),
+  "auto",
+);
+const queues = v.optional(wholeNumber("queues", 16));
+/** `vm:NAME`: the device's backend runs in that VM. */
+const provider = v.optional(
+  v.pipe(text, v.regex(/^vm:[a-z0-9][a-z0-9-]{0,19}$/, '"vm:" and the name of a VM is expected')),
+);
 
 /** One `[[disk]]`: a raw image or a block device, or a foreign vhost-user backend. */
 const Disk = v.strictObject({
@@ -26,22 +46,13 @@ const Disk = v.strictObject({
   /** Path of the vhost-user socket of a backend that somebody else runs, instead of `path`. */
   socket: v.optional(path),
   /** `vm:NAME`: its backend runs in that VM, instead of `path`. */
-  provider: v.optional(
-    v.pipe(text, v.regex(/^vm:[a-z0-9][a-z0-9-]{0,19}$/, '"vm:" and the name of a VM is expected')),
-  ),
+  provider,
   /** The guest may only read it. */
   readonly: v.optional(flag, false),
   /** `auto` uses the host's page cache, `none` O_DIRECT. */
-  cache: v.optional(v.picklist(["auto", "none"], '"auto" or "none" is expected'), "auto"),
+  cache,
   /** Request queues; by default one for each vCPU, at most 4. */
-  queues: v.optional(
-    v.pipe(
-      v.number("a number of queues is expected"),
-      v.integer("a whole number is expected"),
-      v.minValue(1, "at least 1 queue is needed"),
-      v.maxValue(16, "at most 16 queues are possible"),
-    ),
-  ),
+  queues,
 });
 
 const Console = v.strictObject({
@@ -52,21 +63,51 @@ const Console = v.strictObject({
     v.picklist(["serial", "virtio"], '"serial" or "virtio" is expected'),
     "serial",
   ),
+  /** `vm:NAME`: the console backend runs in that VM, and the output goes where that VM says. */
+  provider,
 });
+
+/** What every entry of `[[provides]]` says. */
+const provided = <Device extends v.GenericSchema<string>>(device: Device) => ({
+  /** The VM that may use it. */
+  to: vmName,
+  /** As which of its devices. */
+  device,
+});
+/** Inside the VM that provides. */
+const insidePath = v.pipe(text, v.startsWith("/", "an absolute path, inside this VM, is expected"));
+
+/** One `[[provides]]`: a device of another VM, whose backend runs in this one. */
+export const Provides = v.variant("kind", [
+  v.strictObject({
+    ...provided(v.pipe(text, v.regex(/^disk\d{1,2}$/, 'name a disk: "disk0" is the first'))),
+    kind: v.literal("blk"),
+    /** The image or block device inside this VM. */
+    path: insidePath,
+    /** The other VM may only read it. */
+    readonly: v.optional(flag, false),
+    /** `auto` uses this VM's page cache, `none` O_DIRECT. */
+    cache,
+    /** Request queues. */
+    queues,
+  }),
+  v.strictObject({
+    ...provided(v.literal("rng", '"rng" is expected')),
+    kind: v.literal("rng"),
+  }),
+  v.strictObject({
+    ...provided(v.literal("console", '"console" is expected')),
+    kind: v.literal("console"),
+    /** Output is appended to this file inside this VM. */
+    path: insidePath,
+  }),
+], '"blk", "rng" or "console" is expected');
 
 const GRANULE = 2 ** 21;
 const MAX_MAPPINGS = 8192;
 
-const wholeNumber = (what: string, most: number) =>
-  v.pipe(
-    v.number(`a number of ${what} is expected`),
-    v.integer("a whole number is expected"),
-    v.minValue(1, `at least 1 of the ${what} is needed`),
-    v.maxValue(most, `at most ${most} ${what} are possible`),
-  );
-
 /** Virtio Wayland: which sockets of the host the guest may open by name, and how much it may hold. */
-const Wl = v.strictObject({
+export const Wl = v.strictObject({
   /** By the name that the guest asks for: a socket's path, or `auto` for the user's Wayland display. */
   sockets: v.optional(
     v.record(
@@ -102,7 +143,6 @@ const Wl = v.strictObject({
       v.minValue(0, "0 is without doorbells"),
       v.maxValue(MAX_DOORBELLS, `at most ${MAX_DOORBELLS} doorbells are possible`),
     ),
-    0,
   ),
   /** Path of the vhost-user socket of a backend that somebody else runs. */
   socket: v.optional(path),
@@ -110,10 +150,7 @@ const Wl = v.strictObject({
 
 /** The keys of a VM's TOML file; one table from which reading, checking and the docs come. */
 export const Vm = v.strictObject({
-  name: v.pipe(
-    text,
-    v.regex(/^[a-z0-9][a-z0-9-]{0,19}$/, "use at most 20 of a-z, 0-9 and -, first not -"),
-  ),
+  name: vmName,
   /** `debian`, `small`, `small:PROFILE`, or the path of a bzImage or PVH ELF image. */
   kernel: path,
   initrd: v.optional(path),
@@ -139,9 +176,10 @@ export const Vm = v.strictObject({
     1,
   ),
   disk: v.optional(v.array(Disk, "write [[disk]], a list of tables"), []),
-  rng: v.optional(v.strictObject({})),
+  rng: v.optional(v.strictObject({ provider })),
   console: v.optional(Console, {}),
   wl: v.optional(Wl),
+  provides: v.optional(v.array(Provides, "write [[provides]], a list of tables"), []),
 });
 
 /**
@@ -174,6 +212,8 @@ export type VmConfig = v.InferOutput<typeof Vm>;
  * ```
  */
 export type DiskConfig = VmConfig["disk"][number];
+/** A device that a VM provides to another. */
+export type ProvidesConfig = VmConfig["provides"][number];
 /** Virtio Wayland of a VM. */
 export type WlConfig = NonNullable<VmConfig["wl"]>;
 /** Where the boot console goes. */

@@ -66,6 +66,7 @@ export class FakeVm implements VmControl {
         queues: [{ index: 0, size: 256, enabled: true, available: 3, used: 65535 }],
         features: "0x100000000",
       }],
+      provides: [],
       runtimeDir: this.runtimeDir,
     };
   }

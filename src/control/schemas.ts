@@ -34,6 +34,7 @@ export const Device = v.object({
     "a worker process of the VM, somebody else's, or in another VM",
   ),
   state: v.picklist(["connected", "away"]),
+  away: v.optional(described(text, "whom a device that is away waits for, and why")),
   pid: v.optional(described(count, "process id of the worker")),
   permissions: described(text, "what the worker holds"),
   restarts: described(count, "how often its backend was replaced"),
@@ -42,6 +43,14 @@ export const Device = v.object({
 });
 
 export const Devices = v.array(Device);
+
+export const Provided = v.object({
+  to: described(text, "the VM that uses it"),
+  device: described(text, "as which of its devices"),
+  kind: text,
+  state: v.picklist(["waiting", "starting", "serving", "failed"]),
+  detail: described(text, "whom it waits for, or why it failed"),
+});
 
 export const Info = v.object({
   name: text,
@@ -55,6 +64,7 @@ export const Info = v.object({
   cmdline: text,
   resets: described(count, "how often the guest has rebooted"),
   devices: Devices,
+  provides: described(v.array(Provided), "what it provides to other VMs"),
   runtimeDir: text,
 });
 

@@ -13,12 +13,16 @@ export interface Backend {
   readonly permissions: string;
   /** Why a process of ours could not be set up, once that is known. */
   readonly failure: string | undefined;
+  /** Who is waited for, and why, while there is no backend. */
+  readonly away?: string;
   /** A new vhost-user connection; what served the last one is gone by then. Throws MachineError. */
   connect(): Promise<Owned<Fd>>;
   /** Ends a backend that does not obey, where that is in our power, and a {@linkcode connect} that waits. */
   kill(): void;
-  /** Resolves when a backend whose connection was closed has ended; not later than it takes to lose patience. */
+  /** Resolves when a backend whose connection was closed has ended: it touches the guest's memory no more. */
   finish(): Promise<void>;
+  /** The machine ends: who is not ours to end is not waited for any more. */
+  abandon?(): void;
 }
 
 /** How long a worker may take to end after its frontend hung up. */

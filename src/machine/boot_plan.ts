@@ -5,4 +5,6 @@ export interface BootPlan {
   readonly initrd?: string;
   /** Words for the kernel that follow the machine's own. */
   readonly cmdline: string;
+  /** Path of an image of ours that is the VM's last disk, read-only, with the serial `system`. */
+  readonly system?: string;
 }

@@ -5,12 +5,13 @@ import type { DeviceInfo } from "./vm_control.ts";
 export function describeDevice(
   { name, kind, backend, history }: DeviceParts,
 ): DeviceInfo {
-  const { pid, permissions } = backend;
+  const { pid, permissions, away } = backend;
   return {
     name,
     kind: kind.name,
     backend: backend.kind,
     state: "away",
+    ...(away === undefined ? {} : { away }),
     ...(pid === undefined ? {} : { pid }),
     permissions,
     restarts: history.restarts,

@@ -105,9 +105,14 @@ export class DeviceSupervisor {
 
   get info(): DeviceInfo {
     const { features, queues } = this.#control.driver();
+    const { away, ...known } = describeDevice(this.#parts);
     return {
-      ...describeDevice(this.#parts),
-      state: this.#frontend === undefined ? "away" : "connected",
+      ...known,
+      ...(this.#frontend !== undefined
+        ? { state: "connected" }
+        : away === undefined
+        ? {}
+        : { away }),
       queues: queues.map(({ index, size, enabled, avail, used }) => ({
         index,
         size,
@@ -175,6 +180,7 @@ export class DeviceSupervisor {
     if (this.#closed) return;
     this.#closed = true;
     this.#closing.abort();
+    this.#parts.backend.abandon?.();
     this.#stopWatching();
     this.#frontend?.[Symbol.dispose]();
     this.#inflight?.[Symbol.dispose]();

@@ -2,9 +2,10 @@ import { join } from "node:path";
 import { connectUnix, type Fd, OsError, type Owned } from "../os/mod.ts";
 import { RequestError } from "../msg/mod.ts";
 import { MachineError } from "./outcome.ts";
+import type { NamedSockets } from "./worker.ts";
 
 /** The sockets of the host that a guest may open, by name. Whatever is not here is not reachable. */
-export class HostSockets {
+export class HostSockets implements NamedSockets {
   readonly #paths: ReadonlyMap<string, string>;
 
   /** @param paths by name; `auto` is where this user's Wayland clients look */

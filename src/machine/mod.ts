@@ -14,9 +14,11 @@ export { RunningVm, type StartOptions } from "./running_vm.ts";
 export { runtimeBase } from "./runtime_base.ts";
 export { isRunning, listDirectory, readRecord, RuntimeDir, type VmRecord } from "./runtime_dir.ts";
 export { readSnapshotInfo, type SnapshotInfo } from "./snapshot_info.ts";
-export { type ServedDevice, serveDevice, type ServeOptions } from "./serve_device.ts";
+export { CONFIG_CONTEXT, guestMessages, providerMessages } from "./provide/guest_messages.ts";
+export { openServed, type ServedDevice, serveDevice, type ServeOptions } from "./serve_device.ts";
 export {
   type DeviceInfo,
+  type ProvidedInfo,
   type QueueInfo,
   type VmControl,
   type VmEvent,
@@ -25,4 +27,5 @@ export {
   type VmState,
   VmStateError,
 } from "./vm_control.ts";
+export { startWorker } from "./worker.ts";
 export { Terminal, type TerminalEvents } from "./terminal.ts";

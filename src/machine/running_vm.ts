@@ -13,6 +13,7 @@ import { Host } from "./host.ts";
 import type { Log } from "./log.ts";
 import type { RunOutcome } from "./outcome.ts";
 import { type CycleParts, PowerCycle } from "./power_cycle.ts";
+import { Provisions } from "./provide/provisions.ts";
 import { RuntimeDir } from "./runtime_dir.ts";
 import {
   type VmControl,
@@ -22,7 +23,7 @@ import {
   VmStateError,
 } from "./vm_control.ts";
 import { VmEvents } from "./vm_events.ts";
-import { openDevices } from "./vm_devices.ts";
+import { openDevices, providersOf } from "./vm_devices.ts";
 
 /** What goes with a VM, beside its configuration. */
 export interface StartOptions {
@@ -58,6 +59,7 @@ export class RunningVm implements VmControl, AsyncDisposable {
   readonly #quitting = new AbortController();
   #state: VmState = "starting";
   #devices: readonly DeviceParts[] = [];
+  #provisions: Provisions | undefined;
   /** The machine that runs; between two, and when all is over, there is none. */
   #cycle: PowerCycle | undefined;
   /** Resolves with the next machine that runs, or undefined when there will be none. */
@@ -123,15 +125,31 @@ export class RunningVm implements VmControl, AsyncDisposable {
     const { config } = this;
     using _spare = spare;
     await using host = this.#openHost();
-    using consoleSocket = config.console.device === "virtio" ? new ConsoleSocket() : undefined;
+    const { device, provider } = config.console;
+    using consoleSocket = device === "virtio" && provider === undefined
+      ? new ConsoleSocket()
+      : undefined;
+    using provisions = new Provisions(config.provides, {
+      vm: config.name,
+      reactor: host.reactor,
+      log: this.#log,
+    });
+    this.#provisions = provisions;
     using devices = openDevices(config, {
       host,
       log: this.#log,
       runtime: this.runtime.path,
       hostConsole: consoleSocket?.guest,
+      provisions,
+      system: this.#plan.system,
     });
     this.#devices = devices.parts;
-    this.runtime.record({ images: devices.images, startedAt: this.#startedAt.toISOString() });
+    this.runtime.record({
+      images: devices.images,
+      providers: providersOf(config),
+      provides: provisions.names,
+      startedAt: this.#startedAt.toISOString(),
+    });
     for (let first = true;; first = false) {
       const end = await this.#runOnce({
         host,
@@ -254,6 +272,7 @@ export class RunningVm implements VmControl, AsyncDisposable {
       resets: this.#resets,
       devices: this.#cycle?.devices ??
         this.#devices.map(describeDevice),
+      provides: this.#provisions?.info ?? [],
       runtimeDir: this.runtime.path,
     };
   }
@@ -308,6 +327,8 @@ export class RunningVm implements VmControl, AsyncDisposable {
   powerButton(): void {
     this.#require("press the power button of", ["running", "paused", "stopping"]);
     this.#cycle?.machine.platform.power.pressPowerButton();
+    // A guest of ours that only provides has nobody who listens to its power button.
+    this.#provisions?.powerOff();
     this.#events.add({ kind: "power-button" });
   }
 

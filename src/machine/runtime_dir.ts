@@ -14,6 +14,10 @@ export interface VmRecord {
   /** Of the monitor. */
   readonly pid: number;
   readonly images: readonly ImageId[];
+  /** Devices whose backends run in other VMs: names of those VMs. */
+  readonly providers?: Readonly<Record<string, string>>;
+  /** Devices of other VMs whose backends run in this one, as `VM/DEVICE`. */
+  readonly provides?: readonly string[];
   /** ISO 8601. */
   readonly startedAt?: string;
   /** Of a VM that has ended, and whose directory stays. */

@@ -87,7 +87,7 @@ export async function serveDevice({ log, device, connection }: ServeOptions): Pr
   using owned = new DisposableStack();
   const where = openConnection(connection, owned);
   const sockets = new HostSockets(device.kind === "wl" ? device.sockets : {});
-  const worker = await startWorker(starter, openDevice(device, owned), where, { sockets, log });
+  const worker = await startWorker(starter, openServed(device, owned), where, { sockets, log });
   // From here on only the worker holds what it serves.
   owned[Symbol.dispose]();
   await setUp(worker, device.kind);
@@ -160,7 +160,8 @@ function openLog(path: string): Owned<Fd> {
   }
 }
 
-function openDevice(device: ServedDevice, owned: DisposableStack): WorkerDevice {
+/** A device with what its worker is handed, which `owned` keeps. @throws {MachineError} when it cannot be used */
+export function openServed(device: ServedDevice, owned: DisposableStack): WorkerDevice {
   switch (device.kind) {
     case "blk": {
       const { path: _path, ...rest } = device;

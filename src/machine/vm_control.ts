@@ -77,6 +77,8 @@ export interface DeviceInfo {
   /** A worker process of ours, somebody else's, or in another VM. */
   readonly backend: "worker" | "foreign" | "vm";
   readonly state: "connected" | "away";
+  /** Of a device that is away: whom it waits for, and why. */
+  readonly away?: string;
   /** Process id of the worker. */
   readonly pid?: number;
   /** What the worker holds: Deno's permissions, descriptors by purpose. */
@@ -86,6 +88,31 @@ export interface DeviceInfo {
   readonly queues: readonly QueueInfo[];
   /** Negotiated feature bits, in hex. */
   readonly features: string;
+}
+
+/**
+ * A device that a VM provides to another.
+ *
+ * @example
+ * ```ts
+ * import { Vm } from "spectrum";
+ *
+ * await using vm = await Vm.connect("diskvm");
+ * const { provides } = await vm.info();
+ * const idle: ProvidedInfo[] = provides.filter(({ state }) => state === "waiting");
+ * ```
+ */
+export interface ProvidedInfo {
+  /** The VM that uses it. */
+  readonly to: string;
+  /** As which of its devices. */
+  readonly device: string;
+  /** Such as `blk`. */
+  readonly kind: string;
+  /** `waiting` for the other VM or for the guest, `starting` in the guest, `serving`, `failed` and tried again. */
+  readonly state: "waiting" | "starting" | "serving" | "failed";
+  /** Whom it waits for, or why it failed. */
+  readonly detail: string;
 }
 
 /**
@@ -116,6 +143,8 @@ export interface VmInfo {
   /** How often the guest has rebooted. */
   readonly resets: number;
   readonly devices: readonly DeviceInfo[];
+  /** What it provides to other VMs. */
+  readonly provides: readonly ProvidedInfo[];
   readonly runtimeDir: string;
 }
 

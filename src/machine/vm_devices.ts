@@ -1,15 +1,15 @@
-import { join } from "node:path";
 import type { DiskConfig, VmConfig, WlConfig } from "../config/mod.ts";
 import type { Fd } from "../os/mod.ts";
-import { ForeignBackend, WorkerBackend } from "./backend.ts";
-import { deviceKinds } from "./device_kind.ts";
-import type { DeviceHistory, DeviceParts } from "./device_parts.ts";
+import { type Backend, ForeignBackend, WorkerBackend } from "./backend.ts";
+import { type DeviceKind, deviceKinds } from "./device_kind.ts";
+import type { DeviceParts } from "./device_parts.ts";
 import { openDisk } from "./disk_image.ts";
 import type { Host } from "./host.ts";
 import { DoorbellHost } from "./doorbell_host.ts";
 import { HostSockets } from "./host_sockets.ts";
 import type { Log } from "./log.ts";
-import { ProviderBackend } from "./provider_backend.ts";
+import { ProviderBackend } from "./provide/provider_backend.ts";
+import type { Provisions } from "./provide/provisions.ts";
 import type { ImageId } from "./runtime_dir.ts";
 
 /** Queues of a disk whose configuration does not say: one per vCPU, so many at most. */
@@ -32,6 +32,9 @@ interface OpenContext {
   readonly runtime: string;
   /** The host's end of a virtio console, if the VM has one. */
   readonly hostConsole?: Fd;
+  readonly provisions: Provisions;
+  /** A read-only image of ours, the VM's last disk. */
+  readonly system?: string;
 }
 
 /**
@@ -39,98 +42,125 @@ interface OpenContext {
  *
  * @throws {MachineError} naming the disk that cannot be used
  */
-export function openDevices(
-  config: VmConfig,
-  { host, log, runtime, hostConsole }: OpenContext,
-): VmDevices {
+export function openDevices(config: VmConfig, context: OpenContext): VmDevices {
+  const { host, hostConsole, system } = context;
   using owned = new DisposableStack();
   const parts: DeviceParts[] = [];
   const images: ImageId[] = [];
-  for (const [i, disk] of config.disk.entries()) {
-    const context = { host, log, runtime, owned, images };
-    parts.push(diskParts(`disk${i}`, disk, config.cpus, context));
-  }
+  const add = (
+    name: string,
+    kind: DeviceKind,
+    maxQueues: number,
+    backend: Backend | string,
+    more: Pick<DeviceParts, "sharedMemory" | "doorbells"> = {},
+  ) => {
+    const history = { restarts: 0 };
+    const found = typeof backend === "string"
+      ? owned.use(providerBackend(name, backend, config.name, context))
+      : backend;
+    parts.push({ name, kind, backend: found, maxQueues, history, ...more });
+  };
+  const addDisk = (name: string, disk: DiskConfig) => {
+    const { path, socket, provider, readonly, cache } = disk;
+    if (provider !== undefined) {
+      return add(name, deviceKinds.blk, disk.queues ?? FOREIGN_QUEUES, provider);
+    }
+    if (socket !== undefined) {
+      return add(name, deviceKinds.blk, disk.queues ?? FOREIGN_QUEUES, new ForeignBackend(socket));
+    }
+    if (path === undefined) throw new Error(`${name} has neither path nor socket`);
+    const { fd, id } = openDisk({ path, readonly, cache });
+    owned.use(fd);
+    images.push(id);
+    const queues = disk.queues ?? Math.min(config.cpus, MOST_DEFAULT_QUEUES);
+    const worker = {
+      kind: "blk",
+      disk: fd.borrow(),
+      readonly,
+      cache,
+      queues,
+      serial: name,
+    } as const;
+    add(name, deviceKinds.blk, queues, new WorkerBackend(host.starter, worker));
+  };
+  for (const [i, disk] of config.disk.entries()) addDisk(`disk${i}`, disk);
+  if (system !== undefined) addDisk("system", { path: system, readonly: true, cache: "auto" });
   if (config.rng !== undefined) {
-    const backend = new WorkerBackend(host.starter, { kind: "rng" });
-    parts.push({
-      name: "rng",
-      kind: deviceKinds.rng,
-      backend,
-      maxQueues: 1,
-      history: newHistory(),
-    });
+    const { provider } = config.rng;
+    add("rng", deviceKinds.rng, 1, provider ?? new WorkerBackend(host.starter, { kind: "rng" }));
   }
-  if (hostConsole !== undefined) {
+  if (config.console.provider !== undefined) {
+    add("console", deviceKinds.console, 2, config.console.provider);
+  } else if (hostConsole !== undefined) {
     const worker = {
       kind: "console",
       input: hostConsole.borrow(),
       output: hostConsole.borrow(),
     } as const;
-    const backend = new WorkerBackend(host.starter, worker);
-    const kind = deviceKinds.console;
-    parts.push({ name: "console", kind, backend, maxQueues: 2, history: newHistory() });
+    add("console", deviceKinds.console, 2, new WorkerBackend(host.starter, worker));
   }
-  if (config.wl !== undefined) parts.push(wlParts(config.wl, host, log));
+  if (config.wl !== undefined) {
+    const { region, vfds, doorbells = 0, socket } = config.wl;
+    const bells = doorbells > 0 && socket === undefined ? new DoorbellHost(doorbells) : undefined;
+    add("wl", deviceKinds.wl, 2, wlBackend(config.wl, bells, context), {
+      sharedMemory: { sizes: [region], mappings: vfds },
+      doorbells: bells,
+    });
+  }
   const held = owned.move();
   return { parts, images, [Symbol.dispose]: () => held.dispose() };
 }
 
-function diskParts(
-  name: string,
-  { path, socket, provider, readonly, cache, queues: wanted }: DiskConfig,
-  cpus: number,
-  context: { host: Host; log: Log; runtime: string; owned: DisposableStack; images: ImageId[] },
-): DeviceParts {
-  const { host, owned, images } = context;
-  if (provider !== undefined) {
-    const backend = owned.use(
-      new ProviderBackend({
-        vm: provider.slice("vm:".length),
-        path: join(context.runtime, `${name}.sock`),
-        reactor: host.reactor,
-        log: context.log.for({ component: name }),
-      }),
-    );
-    const maxQueues = wanted ?? FOREIGN_QUEUES;
-    return { name, kind: deviceKinds.blk, backend, maxQueues, history: newHistory() };
-  }
-  if (socket !== undefined) {
-    const maxQueues = wanted ?? FOREIGN_QUEUES;
-    const backend = new ForeignBackend(socket);
-    return { name, kind: deviceKinds.blk, backend, maxQueues, history: newHistory() };
-  }
-  if (path === undefined) throw new Error(`${name} has neither path nor socket`);
-  const { fd, id } = openDisk({ path, readonly, cache });
-  owned.use(fd);
-  images.push(id);
-  const queues = wanted ?? Math.min(cpus, MOST_DEFAULT_QUEUES);
-  const worker = { kind: "blk", disk: fd.borrow(), readonly, cache, queues, serial: name } as const;
-  const backend = new WorkerBackend(host.starter, worker);
-  return { name, kind: deviceKinds.blk, backend, maxQueues: queues, history: newHistory() };
+function providerBackend(
+  device: string,
+  provider: string,
+  user: string,
+  { host, log, runtime }: OpenContext,
+): ProviderBackend {
+  return new ProviderBackend({
+    ...{ provider: providerName(provider), user, device, runtime, reactor: host.reactor },
+    log: log.for({ component: device }),
+  });
 }
 
-function wlParts(wl: WlConfig, host: Host, log: Log): DeviceParts {
-  const { region, memory, vfds, contexts, doorbells, socket } = wl;
-  const worker = { kind: "wl", region, memory, vfds, contexts, doorbells } as const;
-  const bells = doorbells > 0 && socket === undefined ? new DoorbellHost(doorbells) : undefined;
-  const services = {
-    sockets: new HostSockets(wl.sockets),
-    doorbells: bells,
-    log: log.for({ component: "wl" }),
+function wlBackend(
+  wl: WlConfig,
+  doorbells: DoorbellHost | undefined,
+  { host, log, provisions }: OpenContext,
+): Backend {
+  const { region, memory, vfds, contexts, socket } = wl;
+  if (socket !== undefined) return new ForeignBackend(socket);
+  const named = new HostSockets(wl.sockets);
+  const sockets = {
+    names: [...named.names, ...provisions.names],
+    open: (name: string) => provisions.open(name) ?? named.open(name),
   };
-  return {
-    name: "wl",
-    kind: deviceKinds.wl,
-    backend: socket === undefined
-      ? new WorkerBackend(host.starter, worker, services)
-      : new ForeignBackend(socket),
-    maxQueues: 2,
-    sharedMemory: { sizes: [region], mappings: vfds },
-    doorbells: bells,
-    history: newHistory(),
-  };
+  const worker = {
+    kind: "wl",
+    region,
+    memory,
+    vfds,
+    contexts,
+    doorbells: doorbells?.slots ?? 0,
+  } as const;
+  const services = { sockets, doorbells, log: log.for({ component: "wl" }) };
+  return new WorkerBackend(host.starter, worker, services);
 }
 
-function newHistory(): DeviceHistory {
-  return { restarts: 0 };
+/** Names of the VMs in which backends of this one run, by device. */
+export function providersOf({ disk, rng, console }: VmConfig): Record<string, string> {
+  const all: [string, string | undefined][] = [
+    ...disk.map(({ provider }, i): [string, string | undefined] => [`disk${i}`, provider]),
+    ["rng", rng?.provider],
+    ["console", console.provider],
+  ];
+  return Object.fromEntries(
+    all.flatMap(([device, provider]) =>
+      provider === undefined ? [] : [[device, providerName(provider)]]
+    ),
+  );
+}
+
+function providerName(provider: string): string {
+  return provider.slice("vm:".length);
 }

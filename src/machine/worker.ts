@@ -1,4 +1,4 @@
-import { openFile, payload, socketPair } from "../os/mod.ts";
+import { type Fd, openFile, type Owned, payload, socketPair } from "../os/mod.ts";
 import {
   MESSAGE_SOCKET,
   monitorMessages,
@@ -18,10 +18,17 @@ export type WorkerDevice = Lent<WorkerSetUp["device"]>;
 /** Where a worker finds its frontend: a connected socket, or one that listens. */
 export type WorkerFrontend = Lent<WorkerSetUp["frontend"]>;
 
+/** Sockets that a guest may open. */
+export interface NamedSockets {
+  readonly names: readonly string[];
+  /** A new connection. @throws RequestError `unknown` or `unreachable` */
+  open(name: string): Owned<Fd>;
+}
+
 /** What a worker may ask of its monitor while it runs. */
 export interface WorkerServices {
   /** Sockets of the host that its guest may open; none by default. */
-  readonly sockets?: HostSockets;
+  readonly sockets?: NamedSockets;
   readonly doorbells?: DoorbellHost;
   readonly log?: Log;
 }

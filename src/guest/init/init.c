@@ -4,6 +4,8 @@
  *
  * Command line: root=/dev/vda or root=serial:NAME, ro or rw, rootfstype=, rootflags=, init=,
  * rootdelay= (seconds to wait for the disk, 10 when not given).
+ *
+ * It is also process 1 of a device VM's image (serve.c).
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -236,11 +238,15 @@ static void become(char *path)
 	execve(path, argv, environment);
 }
 
+#include "serve.c"
+
 int main(void)
 {
 	static char *const usual[] = { "/sbin/init", "/etc/init", "/bin/init", "/bin/sh" };
 	char device[NAME] = "", *init;
 
+	if (access(COMMAND, F_OK) == 0)
+		serve();
 	mkdir("/proc", 0755), mkdir("/sys", 0755), mkdir("/dev", 0755), mkdir("/root", 0755);
 	mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL);
 	mount("sysfs", "/sys", "sysfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL);

@@ -1,16 +1,24 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { connectUnix, MessageFlags, openFile, Reactor, receiveMessage } from "../os/mod.ts";
-import { Starter } from "../sandbox/mod.ts";
-import { RuntimeDir } from "./runtime_dir.ts";
-import { tinyTest, TinyVm } from "./testing.ts";
-import { startWorker, type Worker } from "./worker.ts";
+import { connectUnix, MessageFlags, openFile, Reactor, receiveMessage } from "../../os/mod.ts";
+import { Starter } from "../../sandbox/mod.ts";
+import { RuntimeDir } from "../runtime_dir.ts";
+import { tinyTest, TinyVm } from "../testing.ts";
+import { startWorker, type Worker } from "../worker.ts";
 
 const disk = [{ provider: "vm:diskvm" }];
 
 async function until(condition: () => boolean): Promise<void> {
   for (let i = 0; i < 1000 && !condition(); i++) await new Promise((go) => setTimeout(go, 5));
   assert.ok(condition(), "it did not come about within five seconds");
+}
+
+function exists(path: string): boolean {
+  try {
+    return Deno.lstatSync(path).isSocket === true;
+  } catch {
+    return false;
+  }
 }
 
 tinyTest(
@@ -38,8 +46,12 @@ tinyTest(
       await using tiny = await TinyVm.start(folder, { disk });
       const { vm } = tiny;
       const device = () => vm.info().devices[0];
-      await until(() => device()?.backend === "vm");
+      await until(() => exists(socket));
       assert.deepEqual([vm.info().state, device().state], ["starting", "away"]);
+      assert.match(
+        device().away ?? "",
+        /waits for the VM "diskvm", which runs and does not provide it: its file needs \[\[provides\]\]/,
+      );
 
       const worker = await provide();
       await vm.started;
@@ -51,6 +63,7 @@ tinyTest(
       await tiny.type("a");
       assert.equal(await tiny.outputOf(2), "!a", "the guest goes on meanwhile");
 
+      await until(() => exists(socket));
       const next = await provide();
       await until(() => device().restarts === 1);
       await tiny.type("q");
@@ -73,8 +86,10 @@ tinyTest(
   async (folder) => {
     await using tiny = await TinyVm.start(folder, { disk });
     const { vm } = tiny;
-    await until(() => vm.info().devices.length > 0);
-    using stranger = connectUnix(join(folder, "spectrum/tiny/disk0.sock"));
+    const socket = join(folder, "spectrum/tiny/disk0.sock");
+    await until(() => exists(socket));
+    assert.match(vm.info().devices[0].away ?? "", /waits for the VM "diskvm", which does not run/);
+    using stranger = connectUnix(socket);
     const buffer = new Uint8Array(1);
     await until(() => receiveMessage(stranger, buffer, 0, MessageFlags.DontWait).length === 0);
     assert.equal(vm.info().state, "starting");

@@ -1,0 +1,112 @@
+import { createHash } from "node:crypto";
+import { basename, dirname, join } from "node:path";
+import { type Payload, payload } from "../../os/mod.ts";
+import { erofs, type ImageEntry } from "./erofs.ts";
+import { librariesOf } from "./libraries.ts";
+
+/** What `init` of the image runs, an argument a line (`src/guest/init/serve.c`). */
+const COMMAND = "etc/spectrum/command";
+/** Where the runtime and our own files are in the image. */
+const PROGRAM = "usr/bin/spectrum";
+const OURS = "usr/lib/spectrum";
+const FOLDERS = ["proc", "sys", "dev", "tmp", "run"];
+/** How many images are kept in the cache folder; each is some 100 MB. */
+const KEPT = 2;
+
+/**
+ * The image that a VM boots which only provides devices: this very program with the libraries that it needs here, and an
+ * init. Made once for each version of the program.
+ *
+ * @returns the path of the image in the cache folder
+ */
+export async function deviceImage(cacheDir: string): Promise<string> {
+  const directory = join(cacheDir, "device-images");
+  const files = filesOf(payload());
+  const path = join(directory, `device-${await keyOf(files)}.erofs`);
+  try {
+    await Deno.utime(path, new Date(), new Date());
+    return path;
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+  const image = erofs(await entriesOf(files));
+  await Deno.mkdir(directory, { recursive: true });
+  // Renamed into place, so that nobody ever sees half of one.
+  const temporary = await Deno.makeTempFile({ dir: directory, prefix: ".device-" });
+  await Deno.writeFile(temporary, image);
+  await Deno.chmod(temporary, 0o644);
+  await Deno.rename(temporary, path);
+  await removeOld(directory);
+  return path;
+}
+
+/** What the image is made of: files of this machine by their place in it, and the command line of ours there. */
+interface Files {
+  readonly sources: Readonly<Record<string, string>>;
+  readonly command: readonly string[];
+}
+
+function filesOf({ selfContained, init, shim, command }: Payload): Files {
+  const words = [...command, "guest", "serve"];
+  if (selfContained) {
+    return {
+      sources: { init, [PROGRAM]: "/proc/self/exe" },
+      command: [`/${PROGRAM}`, ...words.slice(1)],
+    };
+  }
+  const folder = dirname(shim);
+  const ours = ["spectrum.js", "device.js", "starter", basename(shim)];
+  return {
+    sources: {
+      init,
+      [PROGRAM]: Deno.execPath(),
+      ...Object.fromEntries(ours.map((name) => [`${OURS}/${name}`, join(folder, name)])),
+    },
+    command: words.map((word) =>
+      word === Deno.execPath()
+        ? `/${PROGRAM}`
+        : dirname(word) === folder
+        ? `/${OURS}/${basename(word)}`
+        : word
+    ),
+  };
+}
+
+/** Changes with the content of our own files; of the runtime, which is large, with its size and time. */
+async function keyOf({ sources, command }: Files): Promise<string> {
+  const hash = createHash("sha256").update(JSON.stringify([1, sources, command]));
+  for (const [place, source] of Object.entries(sources)) {
+    const { size, mtime } = await Deno.stat(source);
+    hash.update(
+      place === PROGRAM ? JSON.stringify([size, mtime?.getTime()]) : await Deno.readFile(source),
+    );
+  }
+  return hash.digest("hex").slice(0, 16);
+}
+
+async function entriesOf({ sources, command }: Files): Promise<ImageEntry[]> {
+  const libraries = await librariesOf(sources[PROGRAM]);
+  const all = [
+    ...Object.entries(sources),
+    ...libraries.map((path): [string, string] => [path.slice(1), path]),
+  ];
+  const files = await Promise.all(all.map(async ([path, source]): Promise<ImageEntry> => (
+    { kind: "file", path, data: await Deno.readFile(source), executable: true }
+  )));
+  return [
+    ...FOLDERS.map((path): ImageEntry => ({ kind: "directory", path })),
+    ...files,
+    { kind: "file", path: COMMAND, data: new TextEncoder().encode(command.join("\n") + "\n") },
+  ];
+}
+
+async function removeOld(directory: string): Promise<void> {
+  const images: { path: string; used: number }[] = [];
+  for await (const { name } of Deno.readDir(directory)) {
+    if (!/^device-[0-9a-f]{16}\.erofs$/.test(name)) continue;
+    const path = join(directory, name);
+    images.push({ path, used: (await Deno.stat(path)).mtime?.getTime() ?? 0 });
+  }
+  images.sort((a, b) => b.used - a.used);
+  for (const { path } of images.slice(KEPT)) await Deno.remove(path);
+}

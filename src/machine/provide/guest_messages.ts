@@ -1,0 +1,53 @@
+import * as v from "valibot";
+import { defineMessages, type ReceivedBody } from "../../msg/mod.ts";
+
+/** The context over which a guest that provides devices hears from its monitor. */
+export const CONFIG_CONTEXT = "config";
+
+const context = v.pipe(v.string(), v.regex(/^[a-z0-9-]{1,20}\/[a-z0-9]{1,11}$/));
+const path = v.pipe(v.string(), v.startsWith("/"));
+const milliseconds = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
+
+/** A device as `[[provides]]` describes it; paths are inside the guest. */
+const Device = v.variant("kind", [
+  v.strictObject({
+    kind: v.literal("blk"),
+    path,
+    readonly: v.boolean(),
+    cache: v.picklist(["auto", "none"]),
+    queues: v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(16)),
+    serial: v.string(),
+  }),
+  v.strictObject({ kind: v.literal("rng") }),
+  v.strictObject({ kind: v.literal("console"), to: path }),
+]);
+
+/** What a guest serves that provides devices. */
+export const guestMessages = defineMessages({
+  serve: {
+    doc:
+      "Starts a device for the frontend at the other end of a context; answered when it is locked and serves.",
+    body: v.strictObject({ context, device: Device }),
+    answer: v.null(),
+    errors: { unusable: "there is no such thing in the guest, or it does not make a device" },
+  },
+  powerOff: {
+    doc: "Ends all devices and powers the guest off.",
+    body: v.null(),
+  },
+});
+
+/** What the monitor of a VM serves to its guest. */
+export const providerMessages = defineMessages({
+  hello: {
+    doc: "The guest is ready to serve devices; how long it took, from the start of its kernel on.",
+    body: v.strictObject({ initMs: milliseconds, runtimeMs: milliseconds, readyMs: milliseconds }),
+  },
+  ended: {
+    doc: "A device has ended, with its process: it holds no memory of the other VM any more.",
+    body: v.strictObject({ context, how: v.pipe(v.string(), v.maxLength(1000)) }),
+  },
+});
+
+/** A device that a guest is to serve. */
+export type ProvidedDevice = ReceivedBody<typeof guestMessages, "serve">["device"];

@@ -1,0 +1,246 @@
+import type { ProvidesConfig } from "../../config/mod.ts";
+import { type Fd, OsError, type Owned, type Reactor, socketPair } from "../../os/mod.ts";
+import {
+  AsyncPeer,
+  DisconnectedError,
+  PeerError,
+  RequestError,
+  unixTransport,
+} from "../../msg/mod.ts";
+import { limited } from "../../vhost/mod.ts";
+import type { Log } from "../log.ts";
+import { runtimeBase } from "../runtime_base.ts";
+import type { ProvidedInfo } from "../vm_control.ts";
+import {
+  CONFIG_CONTEXT,
+  guestMessages,
+  type ProvidedDevice,
+  providerMessages,
+} from "./guest_messages.ts";
+import { connectToUser, type Provision, whatUserLacks } from "./rendezvous.ts";
+
+/** How often it is looked whether a VM waits for what we provide, in milliseconds. */
+const LOOK_MS = 200;
+/** A guest that has not brought a device up by then will not, in milliseconds. */
+const PATIENCE_MS = 60_000;
+/** Pauses after a device that did not last, in milliseconds. */
+const FIRST_PAUSE = LOOK_MS;
+const LONGEST_PAUSE = 5000;
+/** A device that served for so long may be started again at once. */
+const LASTING_MS = 5000;
+/** Queues of a disk whose `[[provides]]` does not say. */
+const DEFAULT_QUEUES = 4;
+
+type Guest = AsyncPeer<typeof guestMessages, typeof providerMessages>;
+
+/** What is provided, and how that goes. */
+interface Entry {
+  readonly config: ProvidesConfig;
+  readonly provision: Provision;
+  readonly context: string;
+  state: ProvidedInfo["state"];
+  detail: string;
+  /** Of `performance.now`: when it is tried again, and when it began to serve. */
+  notBefore: number;
+  pause: number;
+  since: number;
+}
+
+/** Whom {@linkcode Provisions} belong to. */
+export interface ProvisionsOptions {
+  /** Name of the VM. */
+  readonly vm: string;
+  readonly reactor: Reactor;
+  readonly log: Log;
+  /** Where the runtime directories of all VMs are. */
+  readonly base?: string;
+}
+
+/**
+ * The devices that a VM provides to others (`[[provides]]`). Whenever one of those waits for its device, the guest is
+ * told to start it, over the context `config`; the device then reaches the other VM by a context of its own.
+ */
+export class Provisions implements Disposable {
+  readonly #entries: readonly Entry[];
+  readonly #options: Required<ProvisionsOptions>;
+  readonly #warn: (reason: string) => void;
+  #guest: Guest | undefined;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(provides: readonly ProvidesConfig[], options: ProvisionsOptions) {
+    const base = options.base ?? runtimeBase();
+    this.#options = { ...options, base };
+    this.#warn = limited((reason) => options.log.warn(reason));
+    this.#entries = provides.map((config) => ({
+      config,
+      provision: { provider: options.vm, user: config.to, device: config.device },
+      context: `${config.to}/${config.device}`,
+      state: "waiting",
+      detail: "the guest starts",
+      notBefore: 0,
+      pause: FIRST_PAUSE,
+      since: 0,
+    }));
+  }
+
+  /** What is provided, as `VM/DEVICE`. */
+  get names(): string[] {
+    return this.#entries.map(({ context }) => context);
+  }
+
+  get info(): ProvidedInfo[] {
+    return this.#entries.map(({ config, state, detail }) => (
+      { to: config.to, device: config.device, kind: config.kind, state, detail }
+    ));
+  }
+
+  /**
+   * What the guest opens by a name: undefined when it is none of ours.
+   *
+   * @throws RequestError `unreachable` when the VM there is not waiting, with the reason
+   */
+  open(name: string): Owned<Fd> | undefined {
+    if (this.#entries.length === 0) return undefined;
+    if (name === CONFIG_CONTEXT) return this.#welcome();
+    const entry = this.#entries.find(({ context }) => context === name);
+    if (entry === undefined) return undefined;
+    const { base } = this.#options;
+    const reason = whatUserLacks(entry.provision, base);
+    if (reason !== undefined) throw new RequestError("unreachable", `${name}: it ${reason}`);
+    try {
+      return connectToUser(entry.provision, base);
+    } catch (error) {
+      throw new RequestError("unreachable", `${name}: ${messageOf(error)}`);
+    }
+  }
+
+  /** Asks the guest to power off, if it listens. */
+  powerOff(): void {
+    this.#guest?.note("powerOff", null);
+  }
+
+  /** The guest's end of a conversation with us. A new one ends the one before. */
+  #welcome(): Owned<Fd> {
+    const [ours, theirs] = socketPair();
+    using given = theirs;
+    const { reactor, log } = this.#options;
+    this.#guest?.[Symbol.dispose]();
+    const guest: Guest = new AsyncPeer(unixTransport(ours), reactor, {
+      calls: guestMessages,
+      serves: providerMessages,
+      handlers: {
+        hello: ({ initMs, runtimeMs, readyMs }) => {
+          const [kernel, init, runtime] = [initMs, runtimeMs - initMs, readyMs - runtimeMs].map(
+            (milliseconds) => `${(milliseconds / 1000).toFixed(2)} s`,
+          );
+          log.info("the guest is ready to serve devices", { kernel, init, runtime });
+          this.#look();
+        },
+        ended: ({ context, how }) => this.#ended(context, how),
+      },
+      onFault: (error) => this.#warn(messageOf(error)),
+      onEnd: () => this.#guestGone(guest),
+    });
+    this.#guest = guest;
+    return given.move();
+  }
+
+  #guestGone(guest: Guest): void {
+    if (this.#guest !== guest) return;
+    this.#guest = undefined;
+    clearTimeout(this.#timer);
+    for (const entry of this.#entries) {
+      entry.state = "waiting";
+      entry.detail = "the guest starts";
+    }
+  }
+
+  /** Starts what is waited for, and looks again as long as there is something that is not served. */
+  #look(): void {
+    clearTimeout(this.#timer);
+    const guest = this.#guest;
+    if (guest === undefined) return;
+    const now = performance.now();
+    for (const entry of this.#entries) {
+      if (entry.state === "serving" || entry.state === "starting" || now < entry.notBefore) {
+        continue;
+      }
+      const reason = whatUserLacks(entry.provision, this.#options.base);
+      if (reason === undefined) void this.#serve(guest, entry);
+      else if (entry.state === "waiting") entry.detail = reason;
+    }
+    if (this.#entries.some(({ state }) => state === "waiting" || state === "failed")) {
+      this.#timer = setTimeout(() => this.#look(), LOOK_MS);
+    }
+  }
+
+  async #serve(guest: Guest, entry: Entry): Promise<void> {
+    const { config, context } = entry;
+    entry.state = "starting";
+    entry.detail = "the guest starts it";
+    const began = entry.since = performance.now();
+    try {
+      const body = { context, device: deviceOf(config) };
+      using _answer = await guest.request("serve", body, { timeoutMs: PATIENCE_MS });
+      // It may have ended already.
+      if (this.#guest !== guest || (entry.state as string) !== "starting") return;
+      entry.state = "serving";
+      entry.detail = "";
+      const took = `${((performance.now() - began) / 1000).toFixed(2)} s`;
+      this.#options.log.info(`serves ${config.device} of the VM "${config.to}"`, { took });
+    } catch (error) {
+      if (this.#guest !== guest) return;
+      if (!(error instanceof RequestError)) {
+        // The conversation is over, and its end is told.
+        if (error instanceof DisconnectedError || error instanceof PeerError) return;
+        throw error;
+      }
+      this.#fail(entry, error.message);
+    }
+  }
+
+  #ended(context: string, how: string): void {
+    const entry = this.#entries.find((one) => one.context === context);
+    if (entry === undefined) return;
+    if (how !== "") return this.#fail(entry, how);
+    if (performance.now() - entry.since > LASTING_MS) entry.pause = FIRST_PAUSE;
+    this.#waitAgain(entry, "waiting", "its frontend has gone");
+  }
+
+  #fail(entry: Entry, reason: string): void {
+    this.#warn(`${entry.context}: ${reason}`);
+    this.#waitAgain(entry, "failed", reason);
+  }
+
+  #waitAgain(entry: Entry, state: Entry["state"], detail: string): void {
+    entry.state = state;
+    entry.detail = detail;
+    entry.notBefore = performance.now() + entry.pause;
+    entry.pause = Math.min(2 * entry.pause, LONGEST_PAUSE);
+    this.#look();
+  }
+
+  [Symbol.dispose](): void {
+    const guest = this.#guest;
+    this.#guest = undefined;
+    clearTimeout(this.#timer);
+    guest?.[Symbol.dispose]();
+  }
+}
+
+function deviceOf(config: ProvidesConfig): ProvidedDevice {
+  switch (config.kind) {
+    case "blk": {
+      const { path, readonly, cache, queues = DEFAULT_QUEUES, device } = config;
+      return { kind: "blk", path, readonly, cache, queues, serial: device };
+    }
+    case "rng":
+      return { kind: "rng" };
+    case "console":
+      return { kind: "console", to: config.path };
+  }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof OsError || error instanceof Error ? error.message : String(error);
+}
