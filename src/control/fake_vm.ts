@@ -21,6 +21,9 @@ export class FakeVm implements VmControl {
   readonly #startedAt = new Date();
   #state: VmState = "running";
   #resets = 0;
+  #restarts = 0;
+  /** Its device is connected again when it was restarted. */
+  backendComesBack = true;
   /** A guest that obeys its power button. */
   obedient = true;
   /** Directories that snapshots went to. */
@@ -59,10 +62,10 @@ export class FakeVm implements VmControl {
         name: "disk0",
         kind: "blk",
         backend: "worker",
-        state: "connected",
+        state: this.backendComesBack || this.#restarts === 0 ? "connected" : "away",
         pid: 4242,
         permissions: 'none; its socket, "disk.img"',
-        restarts: 1,
+        restarts: 1 + this.#restarts,
         queues: [{ index: 0, size: 256, enabled: true, available: 3, used: 65535 }],
         features: "0x100000000",
       }],
@@ -115,6 +118,13 @@ export class FakeVm implements VmControl {
   }
 
   // deno-lint-ignore require-await
+  async restartDevice(name: string): Promise<void> {
+    this.#require("running", "paused");
+    this.#restarts++;
+    for (const kind of ["device-away", "device-back"] as const) this.tell(kind, undefined, name);
+  }
+
+  // deno-lint-ignore require-await
   async snapshot(dir: string): Promise<void> {
     this.#require("paused");
     this.snapshots.push(dir);
@@ -151,8 +161,8 @@ export class FakeVm implements VmControl {
   }
 
   /** Lets something happen. */
-  tell(kind: VmEventKind, detail?: string): void {
-    const event = { time: new Date().toISOString(), kind, detail };
+  tell(kind: VmEventKind, detail?: string, device?: string): void {
+    const event = { time: new Date().toISOString(), kind, device, detail };
     for (const listen of this.#listeners) listen(event);
   }
 

@@ -11,16 +11,25 @@ import {
   type SharedQueue,
 } from "../vhost/mod.ts";
 import { BackendSearch } from "./backend_search.ts";
+import { checkRestored } from "./check_restored.ts";
 import type { ConnectedDevice } from "./connect_device.ts";
 import { describeDevice, hex } from "./describe_device.ts";
 import type { DeviceParts } from "./device_parts.ts";
 import type { Log } from "./log.ts";
 import { MachineError } from "./outcome.ts";
+import { queuesOf, requestsUnderWay, ringIndex } from "./queue_state.ts";
 import { DeviceSharedMemory } from "./shared_memory.ts";
 import type { DeviceInfo } from "./vm_control.ts";
 
 /** Entries that we offer for a queue; the driver may take fewer. */
 const QUEUE_SIZE = 256;
+
+/** Told when a backend is lost, when it stays away, and when another took over. */
+export type OnDeviceChange = (
+  device: string,
+  kind: "device-away" | "device-back",
+  detail: string,
+) => void;
 
 /** What a supervisor needs of the machine around its device. */
 export interface DeviceSurroundings {
@@ -31,8 +40,7 @@ export interface DeviceSurroundings {
   readonly doorbells?: DoorbellControl;
   /** The driver was at work when the machine was saved; see {@linkcode DeviceSupervisor.goOn}. */
   readonly restored: boolean;
-  /** Told when a backend is lost, and when another took over. */
-  readonly onChange: (device: string, kind: "device-away" | "device-back", detail?: string) => void;
+  readonly onChange: OnDeviceChange;
 }
 
 /**
@@ -50,6 +58,12 @@ export class DeviceSupervisor {
   readonly #queueCount: number;
   /** Undefined while the backend is away. */
   #frontend: Frontend | undefined;
+  /** When it was connected, in ticks of `performance.now()`. */
+  #connectedAt = 0;
+  /** Until another is at work: since when, in such ticks, and who waits for it. */
+  #away: { readonly since: number; readonly over: PromiseWithResolvers<void> } | undefined;
+  /** What was told last of that. */
+  #whyAway = "";
   /** What a backend that died had in hand, for its successor. */
   #inflight: InflightRegion | undefined;
   /** Resolves when the backend that was lost last has ended. */
@@ -84,7 +98,8 @@ export class DeviceSupervisor {
     const config = kind.presentConfig(offer.config, this.#queueCount);
     this.#resting = around.restored;
     if (around.restored) {
-      this.#checkRestored(offer.features, config);
+      const { features } = offer;
+      checkRestored(device, control.offered(), { features, queueCount: this.#queueCount, config });
     } else {
       control.setOffered({
         features: offer.features,
@@ -96,31 +111,24 @@ export class DeviceSupervisor {
       device,
       reactor: around.reactor,
       unfit: (offer) => this.#unfit(offer),
-      onFailure: (reason) => this.#log.debug(reason),
+      onFailure: (message) => this.#tellAway(message),
     });
     device.doorbells?.attach(around.doorbells);
     this.#adopt(frontend);
     this.#stopWatching = around.reactor.add(control.attention.fd, () => this.#summon());
   }
 
+  get name(): string {
+    return this.#parts.name;
+  }
+
   get info(): DeviceInfo {
-    const { features, queues } = this.#control.driver();
-    const { away, ...known } = describeDevice(this.#parts);
+    const { away = this.#whyAway, ...known } = describeDevice(this.#parts);
     return {
       ...known,
-      ...(this.#frontend !== undefined
-        ? { state: "connected" }
-        : away === undefined
-        ? {}
-        : { away }),
-      queues: queues.map(({ index, size, enabled, avail, used }) => ({
-        index,
-        size,
-        enabled,
-        available: enabled ? this.#ringIndex(avail) : 0,
-        used: enabled ? this.#ringIndex(used) : 0,
-      })),
-      features: hex(features),
+      ...(this.#frontend === undefined ? { away } : { state: "connected" }),
+      queues: queuesOf(this.#control, this.#around.memory),
+      features: hex(this.#control.driver().features),
     };
   }
 
@@ -132,7 +140,7 @@ export class DeviceSupervisor {
    */
   rest(): Promise<void> {
     return this.#inTurn(async () => {
-      const { name } = this.#parts;
+      const { name } = this;
       const frontend = this.#frontend;
       const refuse = (reason: string) => {
         throw new MachineError("host", `The device ${name} cannot rest: ${reason}. Try again.`);
@@ -143,7 +151,7 @@ export class DeviceSupervisor {
       try {
         for (const { index, base } of await frontend.stop()) this.#control.saveBase(index, base);
       } catch (error) {
-        if (this.#frontend === frontend) this.#lose(frontend);
+        if (this.#frontend === frontend) this.#lose(frontend, messageOf(error));
         refuse(messageOf(error));
       }
     });
@@ -159,20 +167,19 @@ export class DeviceSupervisor {
     });
   }
 
-  /** A restored driver goes on with what it was offered; the device must still be that. */
-  #checkRestored(features: bigint, config: Uint8Array): void {
-    const { name, kind } = this.#parts;
-    const saved = this.#control.offered();
-    const refuse = (reason: string) => {
-      throw new MachineError("usage", `The device ${name} cannot be restored: ${reason}.`);
-    };
-    const missing = saved.accepted & ~features;
-    if (missing !== 0n) refuse(`its backend lacks features that the guest uses (${hex(missing)})`);
-    if (saved.queueCount > this.#queueCount) {
-      refuse(`it has ${this.#queueCount} queues, and had ${saved.queueCount}`);
-    }
-    const reason = kind.difference?.(saved.config, config);
-    if (reason !== undefined) refuse(reason);
+  /**
+   * Ends the backend and brings a new one. Resolves when that is at work, or when it has not come within so many
+   * milliseconds; it is looked for all the same.
+   */
+  async restart(patience: number): Promise<void> {
+    if (this.#frontend !== undefined) this.#lose(this.#frontend, "The backend is restarted");
+    // It may be on its way and hang.
+    else if (this.#parts.backend.pid !== undefined) this.#parts.backend.kill();
+    this.#search.hurry();
+    const late = Promise.withResolvers<void>();
+    const timer = setTimeout(late.resolve, patience);
+    await Promise.race([this.#away?.over.promise, late.promise]);
+    clearTimeout(timer);
   }
 
   /** Closes the connection; resolves when the backend has ended. */
@@ -181,6 +188,7 @@ export class DeviceSupervisor {
     this.#closed = true;
     this.#closing.abort();
     this.#parts.backend.abandon?.();
+    this.#away?.over.resolve();
     this.#stopWatching();
     this.#frontend?.[Symbol.dispose]();
     this.#inflight?.[Symbol.dispose]();
@@ -218,15 +226,15 @@ export class DeviceSupervisor {
 
   #adopt(frontend: Frontend): void {
     this.#frontend = frontend;
+    this.#connectedAt = performance.now();
     const { kind } = this.#parts;
     frontend.sharedMemory = this.#shared;
     frontend.onConfigChange = (config) =>
       this.#control.updateConfig(kind.presentConfig(config, this.#queueCount));
     frontend.onDisconnect = (error) => {
       if (this.#closed || this.#frontend !== frontend) return;
-      this.#log.warn(`${messageOf(error)}; the device waits for a new one`);
       if (error instanceof ProtocolError) this.#control.markBroken();
-      this.#lose(frontend);
+      this.#lose(frontend, messageOf(error));
     };
     // It may have ended again before anybody listened.
     if (frontend.error !== undefined) frontend.onDisconnect(frontend.error);
@@ -313,25 +321,35 @@ export class DeviceSupervisor {
       await ask(frontend);
     } catch (error) {
       if (this.#closed) return;
-      this.#log.warn(messageOf(error));
-      if (mayRefuse && error instanceof BackendRefused) return;
+      if (mayRefuse && error instanceof BackendRefused) return this.#log.warn(messageOf(error));
       // A broken connection may have been noticed already.
-      if (this.#frontend === frontend) this.#lose(frontend);
+      if (this.#frontend === frontend) this.#lose(frontend, messageOf(error));
       await this.#ended;
     }
   }
 
   /** The backend is away from here on; a new one is looked for. */
-  #lose(frontend: Frontend): void {
-    this.#inflight = frontend.takeInflight();
+  #lose(frontend: Frontend, reason: string): void {
+    const requests = requestsUnderWay(queuesOf(this.#control, this.#around.memory));
+    const now = performance.now();
+    // One that never was at work leaves what its predecessor had in hand.
+    this.#inflight = frontend.takeInflight() ?? this.#inflight;
     this.#frontend = undefined;
+    this.#away ??= { since: now, over: Promise.withResolvers() };
     if (this.#parts.kind.diesWithBackend) this.#control.markBroken();
     this.#parts.doorbells?.end();
-    this.#around.onChange(this.#parts.name, "device-away", frontend.error?.message);
+    this.#search.lost(now - this.#connectedAt);
+    this.#tellAway(`${reason}; requests under way: ${requests}; ${this.#search.outlook}`);
     frontend[Symbol.dispose]();
     this.#parts.backend.kill();
     this.#ended = this.#parts.backend.finish();
     this.#searching = this.#bringBack();
+  }
+
+  #tellAway(message: string): void {
+    this.#whyAway = message;
+    this.#log.warn(message);
+    this.#around.onChange(this.name, "device-away", message);
   }
 
   /** Looks for a new backend, until there is one or the machine ends. */
@@ -341,10 +359,14 @@ export class DeviceSupervisor {
   }
 
   /** Why a backend with this offer cannot go on for the driver, if it cannot. */
-  #unfit({ features }: Negotiated): string | undefined {
-    const missing = (this.#control.activation()?.features ?? 0n) & ~features;
-    if (missing === 0n) return undefined;
-    return `the new backend lacks features that the guest uses (${hex(missing)})`;
+  #unfit({ features, queueCount }: Negotiated): string | undefined {
+    const activation = this.#control.activation();
+    if (activation === undefined) return undefined;
+    const missing = activation.features & ~features;
+    if (missing !== 0n) return `A new backend lacks features that the guest uses (${hex(missing)})`;
+    const used = Math.max(0, ...activation.queues.map(({ index }) => index + 1));
+    if (used <= queueCount) return undefined;
+    return `A new backend has ${queueCount} queues, and the guest uses ${used}`;
   }
 
   /** Repeats the handshake with a new backend; what the driver made available meanwhile is then served. */
@@ -356,7 +378,7 @@ export class DeviceSupervisor {
     const activation = waits ? undefined : this.#control.activation();
     if (activation !== undefined && !this.#resting) {
       const queues = activation.queues.map((queue) => (
-        { ...queue, base: this.#ringIndex(queue.used) }
+        { ...queue, base: ringIndex(this.#around.memory, queue.used) }
       ));
       await this.#start({ ...activation, queues });
       // The dead one may have used buffers without saying so.
@@ -364,14 +386,12 @@ export class DeviceSupervisor {
     }
     if (this.#frontend !== frontend) return;
     this.#parts.history.restarts++;
-    this.#log.info("the backend is back");
-    this.#around.onChange(this.#parts.name, "device-back");
-  }
-
-  /** The index of an available or used ring (virtio 1.2 §2.7.6, §2.7.8), whose address the transport has checked. */
-  #ringIndex(ring: number): number {
-    const { memory } = this.#around;
-    return memory.guest.view.getUint16(memory.ramBase + ring + 2, true);
+    const { since = this.#connectedAt, over } = this.#away ?? {};
+    this.#away = undefined;
+    over?.resolve();
+    const after = `after ${Math.round(performance.now() - since)} ms`;
+    this.#log.info(`the backend is back ${after}`);
+    this.#around.onChange(this.name, "device-back", after);
   }
 }
 

@@ -1,10 +1,13 @@
 import { assembleMachine, type MachineOptions } from "./assemble_machine.ts";
+import { BackendSearch } from "./backend_search.ts";
 import type { ConsoleSocket } from "./console_socket.ts";
 import type { MachineEnd } from "./describe_outcome.ts";
 import { connectDevice, type ConnectedDevice } from "./connect_device.ts";
-import { DeviceSupervisor, type DeviceSurroundings } from "./device_supervisor.ts";
+import { DeviceSupervisor, type OnDeviceChange } from "./device_supervisor.ts";
+import type { DeviceParts } from "./device_parts.ts";
 import type { Log } from "./log.ts";
 import type { Machine } from "./machine.ts";
+import { MachineError } from "./outcome.ts";
 import { PanicWatch } from "./panic_watch.ts";
 import { SerialConsole } from "./serial_console.ts";
 import { SocketConsole } from "./socket_console.ts";
@@ -17,7 +20,9 @@ export interface CycleParts extends MachineOptions {
   /** Where the console's output goes. */
   readonly print: (bytes: Uint8Array) => Promise<void>;
   readonly log: Log;
-  readonly onDeviceChange: DeviceSurroundings["onChange"];
+  readonly onDeviceChange: OnDeviceChange;
+  /** Backends that are away are waited for: the VM ran before, and its guest reboots. */
+  readonly patient: boolean;
   /** Ends the wait for backends. */
   readonly signal: AbortSignal;
 }
@@ -122,6 +127,17 @@ export class PowerCycle implements AsyncDisposable {
     await Promise.all(this.#supervisors.map((supervisor) => supervisor.goOn()));
   }
 
+  /**
+   * See {@linkcode DeviceSupervisor.restart}.
+   *
+   * @throws {MachineError} when there is no such device
+   */
+  async restartDevice(name: string, patience: number): Promise<void> {
+    const supervisor = this.#supervisors.find((supervisor) => supervisor.name === name);
+    if (supervisor === undefined) throw new MachineError("usage", `There is no device "${name}".`);
+    await supervisor.restart(patience);
+  }
+
   /** Runs the machine to its end. */
   async run(): Promise<MachineEnd> {
     return this.#end = await this.machine.run();
@@ -150,9 +166,12 @@ class Connecting {
   readonly #all: readonly Promise<ConnectedDevice>[];
   readonly #abandoned = new AbortController();
 
-  constructor({ devices, host, signal }: CycleParts) {
+  constructor(parts: CycleParts) {
+    const { devices, host, signal, patient } = parts;
     const either = AbortSignal.any([signal, this.#abandoned.signal]);
-    this.#all = devices.map((device) => connectDevice(device, host.reactor, either));
+    this.#all = devices.map((device) =>
+      patient ? awaitDevice(device, parts, either) : connectDevice(device, host.reactor, either)
+    );
     this.done = Promise.all(this.#all);
     this.done.catch(() => {});
   }
@@ -167,4 +186,26 @@ class Connecting {
       await backend.finish();
     }
   }
+}
+
+/** Connects a device however long its backend is away, and tells of that. */
+async function awaitDevice(
+  device: DeviceParts,
+  { host: { reactor }, log, onDeviceChange }: CycleParts,
+  signal: AbortSignal,
+): Promise<ConnectedDevice> {
+  const { name } = device;
+  const since = performance.now();
+  let away = false;
+  const onFailure = (message: string) => {
+    away = true;
+    log.for({ component: name }).warn(message);
+    onDeviceChange(name, "device-away", message);
+  };
+  const found = await new BackendSearch({ device, reactor, onFailure }).find(signal);
+  if (found === undefined) throw signal.reason;
+  if (away) {
+    onDeviceChange(name, "device-back", `after ${Math.round(performance.now() - since)} ms`);
+  }
+  return found;
 }

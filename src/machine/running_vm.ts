@@ -162,6 +162,7 @@ export class RunningVm implements VmControl, AsyncDisposable {
         log: this.#log,
         onDeviceChange: (device, kind, detail) => this.#events.add({ kind, device, detail }),
         signal: this.#quitting.signal,
+        patient: !first,
       });
       if (end !== undefined) return end;
       this.#resets++;
@@ -355,6 +356,16 @@ export class RunningVm implements VmControl, AsyncDisposable {
     this.#require("reset", ["running", "paused"]);
     this.#resetting = true;
     this.#cycle?.machine.quit();
+  }
+
+  async restartDevice(name: string, patienceMs: number): Promise<void> {
+    if (this.#cycle === undefined) {
+      throw new VmStateError(
+        this.#state,
+        `Cannot restart a device of a VM whose machine does not run (it is ${this.#state}).`,
+      );
+    }
+    await this.#cycle.restartDevice(name, patienceMs);
   }
 
   snapshot(dir: string): Promise<void> {

@@ -1,6 +1,10 @@
 import assert from "node:assert/strict";
+import { join } from "node:path";
+import { listenUnix, openFile, Reactor } from "../os/mod.ts";
+import { Starter } from "../sandbox/mod.ts";
 import { VmStateError } from "./vm_control.ts";
 import { tinyTest, TinyVm } from "./testing.ts";
+import { startWorker } from "./worker.ts";
 
 tinyTest("a VM starts, echoes, tells of itself, and powers off", async (folder) => {
   await using tiny = await TinyVm.start(folder);
@@ -128,6 +132,75 @@ tinyTest("a device tells of its worker, also when that is killed and replaced", 
   const [again] = vm.info().devices;
   assert.deepEqual([again.state, again.restarts], ["connected", 1]);
   assert.notEqual(again.pid, rng.pid);
+});
+
+tinyTest("a device's backend is restarted when its user wants it", async (folder) => {
+  await using tiny = await TinyVm.start(folder, { rng: {} });
+  const { vm } = tiny;
+  await assert.rejects(vm.restartDevice("rng", 0), { name: "VmStateError" });
+  await vm.started;
+  const [before] = vm.info().devices;
+  await vm.restartDevice("rng", 20_000);
+  const [after] = vm.info().devices;
+  assert.deepEqual([after.state, after.restarts], ["connected", 1]);
+  assert.notEqual(after.pid, before.pid);
+  await assert.rejects(vm.restartDevice("disk0", 0), /There is no device "disk0"/);
+});
+
+tinyTest("a guest that reboots while a backend is away waits for it", async (folder) => {
+  const path = join(folder, "disk.sock");
+  const image = join(folder, "disk.img");
+  Deno.writeFileSync(image, new Uint8Array(65536));
+  using reactor = new Reactor();
+  const starter = Starter.spawn(reactor);
+  const serve = async () => {
+    using file = openFile(image, { write: true });
+    using listening = listenUnix(path);
+    const worker = await startWorker(
+      starter,
+      { kind: "blk", disk: file.borrow(), readonly: false, cache: "auto", queues: 1 },
+      { how: "listening", socket: listening.borrow() },
+    );
+    await worker.ready;
+    return worker;
+  };
+  try {
+    const { child } = await serve();
+    await using tiny = await TinyVm.start(folder, { disk: [{ socket: path }] });
+    const { vm } = tiny;
+    await tiny.outputOf(1);
+    const events: string[] = [];
+    let reboots = Promise.withResolvers<void>();
+    const listening = (async () => {
+      for await (const { kind, detail = "" } of vm.events()) {
+        if (kind !== "started" && kind !== events.at(-1)) events.push(kind);
+        // This search is not the one that the loss began.
+        if (events.at(-2) === "reset" && /that was failure 2/.test(detail)) reboots.resolve();
+      }
+    })();
+    child.kill();
+    await child.exited;
+    Deno.removeSync(path);
+    await tiny.type("r");
+    await reboots.promise;
+    assert.equal(vm.info().devices[0].state, "away");
+    await assert.rejects(vm.restartDevice("disk0", 0), { name: "VmStateError" });
+    await serve();
+    assert.equal(await tiny.outputOf(2), "!!");
+    assert.equal(vm.info().devices[0].state, "connected");
+    // And when it stays away, the VM can still be ended.
+    reboots = Promise.withResolvers();
+    await starter.close();
+    vm.reset();
+    await reboots.promise;
+    vm.quit();
+    assert.deepEqual(await vm.outcome, { kind: "off" });
+    await listening;
+    const [lost, back] = ["device-away", "device-back"];
+    assert.deepEqual(events, [lost, "reset", lost, back, lost, "reset", lost, "ended"]);
+  } finally {
+    await starter.close();
+  }
 });
 
 tinyTest(

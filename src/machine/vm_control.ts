@@ -165,6 +165,14 @@ export interface VmControl {
   quit(): void;
   /** As the guest's own reset: a new machine in this process. */
   reset(): void;
+  /**
+   * Ends the backend of a device and brings a new one. Resolves when that is at work, or has not come within so many
+   * milliseconds, as {@linkcode info} tells.
+   *
+   * @throws {VmStateError} while no machine runs
+   * @throws {MachineError} when there is no such device
+   */
+  restartDevice(name: string, patienceMs: number): Promise<void>;
   /** Writes the state of a paused VM into a directory. @throws {VmStateError} when it is not paused */
   snapshot(dir: string): Promise<void>;
   /** What happens from now on, until the VM has ended. */

@@ -229,12 +229,22 @@ export class TestDriver {
     return (this.status & 8) !== 0;
   }
 
-  /** Everything that Linux does to one queue. */
+  /** Everything that Linux does to one queue, whose parts are in pages that follow each other. */
   setQueue(index: number, vector: number, at: number, size?: number): void {
+    this.placeQueue(index, vector, { desc: at, avail: at + 0x1000, used: at + 0x2000 }, size);
+  }
+
+  /** The same, with parts at any guest address. */
+  placeQueue(
+    index: number,
+    vector: number,
+    { desc, avail, used }: { desc: number; avail: number; used: number },
+    size?: number,
+  ): void {
     this.setCommon(0x16, 2, index);
     if (size !== undefined) this.setCommon(0x18, 2, size);
     this.setCommon(0x1a, 2, vector);
-    for (const [offset, address] of [[0x20, at], [0x28, at + 0x1000], [0x30, at + 0x2000]]) {
+    for (const [offset, address] of [[0x20, desc], [0x28, avail], [0x30, used]]) {
       this.setCommon(offset, 4, address % 2 ** 32);
       this.setCommon(offset + 4, 4, Math.floor(address / 2 ** 32));
     }
@@ -242,15 +252,20 @@ export class TestDriver {
   }
 
   /** A whole driver start: bus, MSI-X with a vector per queue, features, queues, DRIVER_OK. */
-  start(wanted: bigint): void {
+  start(
+    wanted: bigint,
+    setQueues = () => {
+      this.setQueue(0, 1, 0x10_0000);
+      this.setQueue(1, 2, 2 ** 32 + 0x10_0000);
+    },
+  ): void {
     this.setConfig(4, 2, 0x0406);
     this.negotiate(wanted);
     this.msixControl(0xc000);
     for (const vector of [0, 1, 2]) this.setVector(vector, 0xfee0_0000, 0x40 + vector);
     this.msixControl(0x8000);
     this.setCommon(0x10, 2, 0);
-    this.setQueue(0, 1, 0x10_0000);
-    this.setQueue(1, 2, 2 ** 32 + 0x10_0000);
+    setQueues();
     this.status = 3 | 8 | 4;
   }
 }

@@ -105,6 +105,11 @@ export class MockDriver {
     return at;
   }
 
+  /** Gives all of that back; no request may be under way. */
+  freePlaces(): void {
+    this.#heapNext = this.heap;
+  }
+
   writeDescriptor(at: number, { address, length, flags, next }: MockDescriptor): void {
     this.view.setBigUint64(this.#base + at, BigInt(address), true);
     this.view.setUint32(this.#base + at + Desc.length, length, true);
@@ -112,9 +117,23 @@ export class MockDriver {
     this.view.setUint16(this.#base + at + Desc.flags + 2, next, true);
   }
 
-  /** Makes a request available: a chain in the queue's own table, or one indirect descriptor. */
-  add(buffers: readonly MockBuffer[], options: { indirect?: boolean } = {}): MockRequest {
-    const addresses = buffers.map((buffer) => this.place(buffer));
+  /**
+   * Makes a request available: a chain in the queue's own table, or one indirect descriptor.
+   *
+   * @param options.fill what is in the bytes that the device may write
+   */
+  add(
+    buffers: readonly MockBuffer[],
+    options: { indirect?: boolean; fill?: number } = {},
+  ): MockRequest {
+    const { fill } = options;
+    const addresses = buffers.map((buffer) =>
+      this.place(
+        typeof buffer === "number" && fill !== undefined
+          ? new Uint8Array(buffer).fill(fill)
+          : buffer,
+      )
+    );
     const indirect = options.indirect === true;
     const indices = indirect ? buffers.map((_, i) => i) : buffers.map(() => this.#take());
     const table = indirect ? this.place(buffers.length * Desc.size) : this.desc;

@@ -3,8 +3,8 @@ import { root } from "../../root.ts";
 import { placeOf, rooms } from "../rooms.ts";
 
 /**
- * A room imports only from rooms before it, and everybody imports another room only by its `mod.ts`; tests may also
- * use its `testing.ts`. Files of the same room reach each other freely.
+ * A room imports only from rooms before it, and everybody imports another room only by its `mod.ts`; tests, and what
+ * is for tests (`testing.ts`, `testing/`), may also use its `testing.ts`. Files of the same room reach each other freely.
  */
 export const downwardImports: Deno.lint.Rule = {
   create(context) {
@@ -17,7 +17,7 @@ export const downwardImports: Deno.lint.Rule = {
       if (!rooms.includes(to.room)) {
         return context.report({ node: source, message: `There is no room src/${to.room}.` });
       }
-      const isTest = /_test\.ts$|^scripts\/test\//.test(from.path);
+      const isTest = /_test\.ts$|^testing(\.ts$|\/)|^scripts\/test\//.test(from.path);
       if (to.path !== "mod.ts" && !(isTest && to.path === "testing.ts")) {
         context.report({
           node: source,
