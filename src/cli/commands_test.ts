@@ -53,6 +53,22 @@ Deno.test("commands show and drive a VM", async (t) => {
     await good("reset", "app");
     assert.equal(served.vm.info().resets, 1);
   });
+  await t.step("restart-device", async () => {
+    assert.equal(
+      await good("restart-device", "app", "disk0"),
+      "disk0 has a new backend: process 4242\n",
+    );
+    const wrong = await run("restart-device", "app", "disc0");
+    assert.deepEqual([wrong.code, wrong.stderr], [
+      1,
+      'error: There is no device "disc0". Did you mean "disk0"? Those that there are: disk0.\n',
+    ]);
+    served.vm.backendComesBack = false;
+    const away = await run("restart-device", "--wait", "0", "app", "disk0");
+    assert.equal(away.code, 2);
+    assert.match(away.stderr, /^error: disk0 is still away: no backend has come within 0 s\. /);
+    served.vm.backendComesBack = true;
+  });
   await t.step("metrics", async () => {
     assert.match(await good("metrics", "app"), /^# HELP/);
   });

@@ -15,6 +15,7 @@ import { addManCommand } from "./man.ts";
 import { addMetricsCommand } from "./metrics.ts";
 import { addMonitorCommand } from "./monitor.ts";
 import { addPsCommand } from "./ps.ts";
+import { addRestartDeviceCommand } from "./restart_device.ts";
 import { addRunCommand } from "./run.ts";
 import { addSnapshotCommand } from "./snapshot.ts";
 import { addStopCommand } from "./stop.ts";
@@ -46,6 +47,7 @@ export function createProgram(context: CliContext): Command {
   addConsoleCommand(program);
   addStopCommand(program, context);
   addActCommands(program);
+  addRestartDeviceCommand(program, context);
   addSnapshotCommand(program);
   addLogsCommand(program);
   addEventsCommand(program);

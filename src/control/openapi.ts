@@ -14,6 +14,7 @@ const named = {
   Outcome: schemas.Outcome,
   Problem: schemas.Problem,
   Queue: schemas.Queue,
+  RestartDevice: schemas.RestartDevice,
   Snapshot: schemas.Snapshot,
   State: schemas.State,
   Stop: schemas.Stop,

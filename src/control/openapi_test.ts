@@ -62,6 +62,9 @@ Deno.test("every operation answers as the document says", async () => {
     if ("get" in operations) await check("GET", path, path.replace("{name}", "disk0"));
   }
   await check("GET", "/devices/{name}", "/devices/none");
+  const restart = "/devices/{name}/restart";
+  await check("POST", restart, "/devices/disk0/restart", '{"waitMs":100}');
+  await check("POST", restart, "/devices/none/restart");
   await check("POST", "/vm/snapshot", "/vm/snapshot", '{"dir":"/tmp/x"}');
   await check("POST", "/vm/snapshot", "/vm/snapshot", '{"dir":"x"}');
   await check("POST", "/vm/pause", "/vm/pause");

@@ -1,5 +1,6 @@
 import type * as v from "valibot";
-import { type VmControl, VmStateError } from "../machine/mod.ts";
+import { nearest } from "../config/mod.ts";
+import { type DeviceInfo, type VmControl, VmStateError } from "../machine/mod.ts";
 import { ControlError } from "./errors.ts";
 import { metricsText } from "./metrics.ts";
 import * as schemas from "./schemas.ts";
@@ -33,6 +34,20 @@ export interface Route {
   /** Classes of errors beside those that any request can meet. */
   readonly errors: readonly schemas.ProblemCode[];
   run(call: Call): unknown;
+}
+
+/** @throws {ControlError} when there is none of that name */
+function deviceNamed(vm: VmControl, name: string): DeviceInfo {
+  const { devices } = vm.info();
+  const found = devices.find((device) => device.name === name);
+  if (found !== undefined) return found;
+  const names = devices.map((device) => device.name);
+  const near = nearest(name, names);
+  const hint = near === undefined ? "" : ` Did you mean "${near}"?`;
+  throw new ControlError(
+    "not-found",
+    `There is no device "${name}".${hint} Those that there are: ${names.join(", ") || "none"}.`,
+  );
 }
 
 /** A route whose body has the type of its schema. */
@@ -143,17 +158,22 @@ export const routes: readonly Route[] = [
     summary: "One virtio device",
     answer: { json: schemas.Device },
     errors: ["not-found"],
-    run: ({ vm, params: { name } }) => {
-      const { devices } = vm.info();
-      const found = devices.find((device) => device.name === name);
-      if (found !== undefined) return found;
-      const have = devices.map((device) => device.name).join(", ") || "none";
-      throw new ControlError(
-        "not-found",
-        `There is no device "${name}". Those that there are: ${have}.`,
-      );
-    },
+    run: ({ vm, params: { name } }) => deviceNamed(vm, name),
   },
+  withBody({
+    method: "POST",
+    path: "/devices/{name}/restart",
+    id: "restart-device",
+    summary: "End a device's backend and bring a new one; answers when that is at work, or is late",
+    body: schemas.RestartDevice,
+    answer: { json: schemas.Device },
+    errors: ["not-found", "state"],
+    run: async ({ vm, params: { name }, body: { waitMs } }) => {
+      deviceNamed(vm, name);
+      await vm.restartDevice(name, waitMs);
+      return deviceNamed(vm, name);
+    },
+  }),
   {
     method: "GET",
     path: "/metrics",

@@ -111,6 +111,16 @@ export const Stop = v.strictObject({
   force: v.optional(described(v.boolean("true or false is expected"), "end it at once"), false),
 });
 
+export const RestartDevice = v.strictObject({
+  waitMs: v.optional(
+    described(
+      v.pipe(count, v.maxValue(86_400_000, "at most a day is possible")),
+      "how long the answer may wait for the new backend, in milliseconds",
+    ),
+    30_000,
+  ),
+});
+
 export const Snapshot = v.strictObject({
   dir: described(
     v.pipe(text, v.startsWith("/", "an absolute path is expected")),

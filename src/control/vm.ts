@@ -225,6 +225,20 @@ export class Vm implements AsyncDisposable {
     return await this.#act("reset");
   }
 
+  /**
+   * Ends the backend of a device and brings a new one, which repeats the requests that the old one had in hand. A backend
+   * that is not ours to start loses its connection, and is waited for.
+   *
+   * @param options.waitMs how long to wait for it, in milliseconds; by default 30 seconds
+   * @returns the device as it is then: connected, or still away
+   * @throws {ControlError} when there is no such device
+   * @throws {VmStateError} when the VM only starts, or has ended
+   */
+  async restartDevice(device: string, options: { waitMs?: number } = {}): Promise<DeviceInfo> {
+    const path = `/devices/${encodeURIComponent(device)}/restart`;
+    return await this.#client.post(path, options);
+  }
+
   /** Writes the state of a paused VM into a directory. @throws {VmStateError} when it is not paused */
   async snapshot(dir: string): Promise<void> {
     await this.#client.post("/vm/snapshot", { dir: resolve(dir) });

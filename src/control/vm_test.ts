@@ -32,6 +32,10 @@ Deno.test("a VM is driven by its handle", async () => {
     assert.equal(error.state, "paused");
     return true;
   });
+  const { restarts } = await vm.restartDevice("disk0", { waitMs: 1 });
+  assert.equal(restarts, 2);
+  await assert.rejects(vm.restartDevice("disc0"), /no device "disc0"\. Did you mean "disk0"/);
+  await assert.rejects(vm.restartDevice("disk0", { waitMs: -1 }), /waitMs: a number of at least 0/);
   await vm.snapshot("/tmp/snapshot");
   assert.deepEqual(place.served.vm.snapshots, ["/tmp/snapshot"]);
   assert.equal(await vm.resume(), "running");
