@@ -12,6 +12,7 @@ export function banner(): string {
     `vcpu: ${part("vcpu.js")}`,
     `init: ${part("init")}`,
     `get device() { return ${own(workerFlags, part("device.js"))}; }`,
+    `get serve() { return ${own(monitorFlags, part("serve.js"))}; }`,
     `get command() { return ${own(monitorFlags, part("spectrum.js"))}; }`,
     `selfContained: false`,
   ];

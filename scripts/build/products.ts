@@ -70,6 +70,12 @@ export const products: readonly Product[] = [
     recipe: { kind: "bundle", entry: "src/devices/main.ts", banner: true },
   },
   {
+    name: "serve.js",
+    what: "what serves devices in a guest",
+    inputs: script,
+    recipe: { kind: "bundle", entry: "src/guest/serve/main.ts", banner: true },
+  },
+  {
     name: "vcpu.js",
     what: "vCPU thread",
     inputs: script,

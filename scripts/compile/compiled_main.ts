@@ -9,6 +9,7 @@ const DEVICE_ROLE = "spectrum-device";
 /** linux/memfd.h, linux/fcntl.h */
 const MFD_CLOEXEC = 1, MFD_ALLOW_SEALING = 2, F_ADD_SEALS = 1033, ALL_SEALS = 1 | 2 | 4 | 8;
 
+const SERVE_ROLE = "spectrum-serve";
 const [role, ...words] = Deno.args;
 const isDevice = role === DEVICE_ROLE;
 const build = (name: string) => new URL(`../../build/${name}`, import.meta.url);
@@ -30,18 +31,15 @@ function payload() {
   const own = (name: string) => `/proc/self/fd/${memoryFile(name)}`;
   const shim = own("libspectrum.so");
   const device = [DEVICE_ROLE, DEVICE_ROLE];
+  const serve = [SERVE_ROLE, SERVE_ROLE];
   const command = ["/proc/self/exe"];
-  if (isDevice) {
-    return { shim, starter: "", vcpu: "", init: "", device, command, selfContained: true };
-  }
+  const ours = { shim, device, serve, command, selfContained: true };
+  if (isDevice) return { ...ours, starter: "", vcpu: "", init: "" };
   return {
-    shim,
+    ...ours,
     starter: `/proc/${Deno.pid}/fd/${memoryFile("starter")}`,
     vcpu: own("vcpu.js"),
     init: own("init"),
-    device,
-    command,
-    selfContained: true,
   };
 }
 
@@ -56,6 +54,8 @@ if (isDevice) {
   }
   Object.defineProperty(Deno, "args", { value: words });
   await import("../../build/device.js");
+} else if (role === SERVE_ROLE) {
+  await import("../../build/serve.js");
 } else {
   await import("../../build/spectrum.js");
 }

@@ -35,14 +35,21 @@ export async function contents(): Promise<Contents<File>> {
         body: encode(await bundleOf("device.js")),
       },
       {
+        name: "spectrum-serve",
+        arguments: runScript(monitorFlags),
+        files: ["shim", "starter"],
+        script: (fileOf) =>
+          payload({ shim: own(fileOf("shim")), starter: another(fileOf("starter")) }),
+        body: encode(await bundleOf("serve.js")),
+      },
+      {
         name: "",
         arguments: runScript(monitorFlags),
         files: ["shim", "starter", "init", "vcpu", "spectrum"],
         script: (fileOf) =>
           payload({
             shim: own(fileOf("shim")),
-            // By the number of this process: the child that runs it has closed its own descriptors.
-            starter: "`/proc/${Deno.pid}/fd/" + fileOf("starter") + "`",
+            starter: another(fileOf("starter")),
             vcpu: own(fileOf("vcpu")),
             init: own(fileOf("init")),
           }) + start(fileOf("spectrum")),
@@ -64,11 +71,16 @@ function own(descriptor: string): string {
   return `"/proc/self/fd/${descriptor}"`;
 }
 
+/** By the number of this process: the child that runs it has closed its own descriptors. */
+function another(descriptor: string): string {
+  return "`/proc/${Deno.pid}/fd/" + descriptor + "`";
+}
+
 /** What `src/os/payload.ts` hands out, as JavaScript. */
 function payload(paths: Partial<Record<"shim" | "starter" | "vcpu" | "init", string>>): string {
   const { shim = '""', starter = '""', vcpu = '""', init = '""' } = paths;
   return `globalThis.spectrumPayload = { shim: ${shim}, starter: ${starter}, vcpu: ${vcpu}, ` +
-    `init: ${init}, device: ["spectrum-device"], command: ["/proc/self/exe"], selfContained: true };\n`;
+    `init: ${init}, device: ["spectrum-device"], serve: ["spectrum-serve"], command: ["/proc/self/exe"], selfContained: true };\n`;
 }
 
 /** A bundle's text; it is minified, since nobody reads it and what is shorter starts sooner. */

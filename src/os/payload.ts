@@ -10,6 +10,8 @@ export interface Payload {
   readonly init: string;
   /** The first arguments of a device worker; its kind and options follow. */
   readonly device: readonly string[];
+  /** What serves devices in a guest, as a command. */
+  readonly serve: readonly string[];
   /** The command line itself: its commands follow. */
   readonly command: readonly string[];
   /** One executable file, rather than a folder of bundles. */
@@ -51,6 +53,9 @@ function fromSource(): Payload {
     init: build("init"),
     get device() {
       return [Deno.execPath(), "run", ...workerFlags, build("device.js")];
+    },
+    get serve() {
+      return [Deno.execPath(), "run", ...monitorFlags, build("serve.js")];
     },
     get command() {
       return [Deno.execPath(), "run", ...monitorFlags, build("spectrum.js")];

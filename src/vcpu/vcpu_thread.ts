@@ -33,12 +33,13 @@ export class VcpuThread {
       EventFd.borrow(Fd.borrow(start.attention)).signal();
     };
     // Copied: some of it is told only when it is asked for, which does not go to another thread.
-    const { shim, starter, vcpu: bundle, init, device, command, selfContained } = payload();
+    const { shim, starter, vcpu: bundle, init, device, serve, command, selfContained } = payload();
     const message: ThreadStart = {
       ...start,
       payload: {
         ...{ shim, starter, vcpu: bundle, init, selfContained },
         device: [...device],
+        serve: [...serve],
         command: [...command],
       },
       vcpu: vcpu.share(),

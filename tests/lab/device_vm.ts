@@ -1,81 +1,138 @@
 import assert from "node:assert/strict";
-import { guestScript } from "../../scripts/lab/mod.ts";
-import { monitorFlags } from "../../src/os/mod.ts";
-import { type Bench, fromSource } from "./machine.ts";
-import { workDisk } from "./wl/work_disk.ts";
+import { GUEST_READY } from "../../scripts/lab/mod.ts";
+import { type Bench, fromSource, RunningGuest } from "./machine.ts";
 
-/** Seconds; a start of the runtime in a guest takes some. */
+/** Seconds; the runtime starts four times in the device VM. */
 const LIMIT = 600;
-const IMAGE = "/scratch/provided.img";
+const FOLDER = "/scratch/device-vm";
 
-/** The device VM serves its third disk to `app` again and again. */
-const DEVICE_VM = `
-export HOME=/tmp DENO_DIR=/dev/null/deno DENO_NO_UPDATE_CHECK=1 XDG_RUNTIME_DIR=/run NO_COLOR=1
-while :; do
-  deno run ${
-  monitorFlags.join(" ")
-} /work/spectrum.js device blk --disk /dev/vdc --context app/disk0
-  sleep 0.2
-done
+/** The device VM: holds the disks, and provides them and random numbers to `app`. */
+const deviceVm = (kernel: string) => `
+kernel = "${kernel}"
+memory = "192M"
+cmdline = "quiet"
+
+[[disk]]
+path = "root.img"
+
+[[disk]]
+path = "data.img"
+cache = "none"
+
+[[provides]]
+to = "app"
+device = "disk0"
+kind = "blk"
+path = "/dev/vda"
+
+[[provides]]
+to = "app"
+device = "disk1"
+kind = "blk"
+path = "/dev/vdb"
+
+[[provides]]
+to = "app"
+device = "rng"
+kind = "rng"
 `;
 
-/** Reads the whole disk, writes to it past the page cache, and reads that back. */
-const APP = `
-echo "@@before $(sha256sum </dev/vda)"
-dd if=/dev/urandom of=/tmp/written bs=1M count=4 2>/dev/null
-dd if=/tmp/written of=/dev/vda bs=64k seek=16 oflag=direct 2>/dev/null
-sync
-dd if=/dev/vda of=/tmp/read bs=4k skip=256 count=1024 iflag=direct 2>/dev/null
-cmp /tmp/written /tmp/read && echo "@@same"
-echo "@@after $(sha256sum </dev/vda)"
+/** The application VM: everything that it has comes from there. */
+const app = (kernel: string, tools: string) => `
+kernel = "${kernel}"
+memory = "256M"
+cmdline = "quiet init=/init"
+root = "disk0"
+
+[[disk]]
+provider = "vm:diskvm"
+
+[[disk]]
+provider = "vm:diskvm"
+
+[[disk]]
+path = "${tools}"
+readonly = true
+
+[rng]
+provider = "vm:diskvm"
 `;
 
-/** A disk of one VM whose backend runs in another. */
+/** Process 1 of the root file system. */
+const INIT = `#!/bin/sh
+export PATH=/bin:/usr/bin
+mount -t proc proc /proc; mount -t sysfs sysfs /sys; mount -t tmpfs tmp /tmp; mount -o ro /dev/vdc /tools
+stty -echo </dev/console
+echo "${GUEST_READY}"
+export PS1= PS2=
+setsid cttyhack sh -i </dev/console
+poweroff -f
+`;
+
+/** A root file system of busybox alone. */
+const ROOT = `
+mkdir -p ${FOLDER}/root && cd ${FOLDER}/root && mkdir -p bin dev proc sys tmp tools data
+ln -s /tools/usr usr; ln -s /tools/usr/lib lib; ln -s /tools/usr/lib64 lib64
+cp $(which busybox) bin/busybox && for name in $(busybox --list); do [ -e bin/$name ] || ln -s busybox bin/$name; done
+cat >init && chmod 755 init
+mke2fs -q -F -t ext4 -d . ../root.img 16M && truncate -s 96M ../data.img && mke2fs -q -F -t ext4 ../data.img
+`;
+
+/** Devices whose backends run in another VM. */
 export async function deviceVmTests(t: Deno.TestContext, bench: Bench): Promise<void> {
-  await bench.step(t, "a disk is served from another VM", async (t) => {
-    const { kernel, initrd, deno } = bench.guest;
-    const { image } = await workDisk(bench, [], DEVICE_VM);
-    const sum = async () => (await bench.sh(`sha256sum <${IMAGE}`)).stdout.trim();
-    await bench.sh(`dd if=/dev/urandom of=${IMAGE} bs=1M count=16`);
-    const before = await sum();
-    const socket = (await bench.sh(`echo -n $XDG_RUNTIME_DIR/spectrum/app/disk0.sock`)).stdout;
-    const run = (name: string, memory: string, script: string, flags: string[]) => [
-      ...[...fromSource, "run", "--name", name, "--kernel", kernel, "--initrd", initrd],
-      ...["--memory", memory, "--cmdline", `quiet ${guestScript(script)}`, ...flags],
-    ];
-    let output = "";
-    const deviceVm = await bench.stage.spawn({
-      command: run("diskvm", "384M", "sh /work/test.sh", [
-        ...["--disk", `${deno},readonly`, "--disk", `${image},readonly`, "--disk", IMAGE],
-        ...["--wl-socket", `app/disk0=${socket}`],
-      ]),
+  await bench.step(t, "a VM whose root disk, data disk and rng another VM provides", async (t) => {
+    const { kernel, tools } = bench.small;
+    const write = async (name: string, text: string) => {
+      await bench.stage.run({ command: ["sh", "-c", `cat >${FOLDER}/${name}`], stdin: text });
+    };
+    const made = await bench.stage.run({ command: ["sh", "-ec", ROOT], stdin: INIT });
+    assert.equal(made.status, 0, made.stderr);
+    await write("diskvm.toml", deviceVm(kernel));
+    await write("app.toml", app(kernel, tools));
+    const spectrum = (...words: string[]) =>
+      bench.stage.run({ command: [...fromSource, ...words], cwd: FOLDER, timeout: LIMIT });
+
+    const guest = new RunningGuest();
+    guest.process = await bench.stage.spawn({
+      command: [...fromSource, "run", "app.toml"],
+      cwd: FOLDER,
       timeout: LIMIT,
-      onOutput: (bytes) => output += new TextDecoder().decode(bytes),
+      onOutput: (bytes) => guest.see(bytes),
     });
-    const app = () =>
-      bench.stage.run({
-        command: run("app", "256M", APP, ["--disk", "vm=diskvm"]),
-        timeout: LIMIT,
-      });
-    const word = (text: string, name: string) => new RegExp(`@@${name}(?: (.*?))?\r?\n`).exec(text);
-
-    await t.step("an application VM that was there first reads and writes it", async () => {
-      const { status, stdout, stderr } = await app();
-      assert.equal(status, 0, stderr + stdout + output);
-      assert.match(stderr, /waits for its backend in the VM "diskvm"/);
-      assert.equal(word(stdout, "before")?.[1], before);
-      assert.ok(word(stdout, "same"), stdout);
-      assert.equal(word(stdout, "after")?.[1], await sum());
+    await t.step("waits, and ps says for whom", async () => {
+      await guest.waitFor('waits for the VM "diskvm", which does not run');
+      const { stdout } = await spectrum("ps");
+      assert.match(stdout, /app +starting .*disk0 waits for the VM "diskvm", which does not run;/);
     });
 
-    await t.step("the next one gets the same backend anew", async () => {
-      const now = await sum();
-      const { status, stdout, stderr } = await app();
-      assert.equal(status, 0, stderr + stdout + output);
-      assert.equal(word(stdout, "before")?.[1], now);
+    await t.step("boots from it, as soon as that runs", async () => {
+      const began = performance.now();
+      const { status, stderr } = await spectrum("run", "--detach", "diskvm.toml");
+      assert.equal(status, 0, stderr);
+      await guest.waitFor(GUEST_READY);
+      console.log(`    ready after ${Math.round((performance.now() - began) / 100) / 10} s`);
+      console.log((await spectrum("logs", "diskvm")).stdout);
+      assert.match(await guest.run("head -c 32 /dev/hwrng | wc -c"), /32/);
     });
 
-    await deviceVm.signal(2);
-    await deviceVm.status;
+    await t.step("verifies data with fio, O_DIRECT on both sides", async () => {
+      const fio = await guest.run(
+        "mount -t ext4 /dev/vdb /data && fio --name=v --directory=/data --rw=randrw --bsrange=512-128k " +
+          "--blockalign=512 --size=16M --ioengine=libaio --iodepth=8 --direct=1 --fsync=64 " +
+          "--verify=crc32c --verify_fatal=1 --do_verify=1 --minimal >/tmp/fio; echo fio-$?",
+      );
+      assert.match(fio, /fio-0/, guest.output);
+      const [seen] =
+        /[0-9a-f]{64}/.exec(await guest.run("umount /data; sync; sha256sum /dev/vdb")) ?? [];
+      const { stdout } = await bench.sh(`sha256sum ${FOLDER}/data.img`);
+      assert.equal(seen, stdout.slice(0, 64));
+    });
+
+    await t.step("both end in order", async () => {
+      await guest.process.write("poweroff -f\n");
+      assert.equal(await guest.process.status, 0, guest.output);
+      const { status, stdout, stderr } = await spectrum("stop", "diskvm");
+      assert.equal(status, 0, stderr + stdout);
+    });
   });
 }

@@ -2,6 +2,7 @@ import {
   buildKernel,
   cacheDir,
   type CpioEntry,
+  deviceImage,
   fetchDebianKernel,
   showProgress,
 } from "../../src/guest/mod.ts";
@@ -157,6 +158,8 @@ async function smallGuest(more: readonly CpioEntry[] = []): Promise<GuestFiles> 
 async function openBenchStage(guests: readonly GuestFiles[], root: string): Promise<Stage> {
   const files = new Set([
     root,
+    // Made here, where that takes a second.
+    await deviceImage(cacheDir()),
     ...guests.flatMap(({ initrd, tools, deno }) => [initrd, tools, deno]),
   ]);
   return await openStage({ files: [...files] });

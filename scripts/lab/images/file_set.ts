@@ -115,6 +115,9 @@ export class FileSet {
       else if (source.kind === "file") await Deno.copyFile(source.path, target);
       else if (source.kind === "text") await Deno.writeTextFile(target, source.text);
       if (source.kind !== "link") await Deno.chmod(target, source.mode);
+      if (source.kind === "file") {
+        await Deno.utime(target, source.mtime / 1000, source.mtime / 1000);
+      }
     }
   }
 }

@@ -43,26 +43,31 @@ export async function deviceImage(cacheDir: string): Promise<string> {
 /** What the image is made of: files of this machine by their place in it, and the command line of ours there. */
 interface Files {
   readonly sources: Readonly<Record<string, string>>;
+  /** Targets of symbolic links. */
+  readonly links: Readonly<Record<string, string>>;
   readonly command: readonly string[];
 }
 
-function filesOf({ selfContained, init, shim, command }: Payload): Files {
-  const words = [...command, "guest", "serve"];
+function filesOf({ selfContained, init, shim, serve }: Payload): Files {
   if (selfContained) {
+    // One executable is what it is by its name.
+    const [name, ...words] = serve;
     return {
       sources: { init, [PROGRAM]: "/proc/self/exe" },
-      command: [`/${PROGRAM}`, ...words.slice(1)],
+      links: { [join(dirname(PROGRAM), name)]: basename(PROGRAM) },
+      command: [`/${dirname(PROGRAM)}/${name}`, ...words],
     };
   }
   const folder = dirname(shim);
-  const ours = ["spectrum.js", "device.js", "starter", basename(shim)];
+  const ours = ["serve.js", "device.js", "starter", basename(shim)];
   return {
     sources: {
       init,
       [PROGRAM]: Deno.execPath(),
       ...Object.fromEntries(ours.map((name) => [`${OURS}/${name}`, join(folder, name)])),
     },
-    command: words.map((word) =>
+    links: {},
+    command: serve.map((word) =>
       word === Deno.execPath()
         ? `/${PROGRAM}`
         : dirname(word) === folder
@@ -73,18 +78,23 @@ function filesOf({ selfContained, init, shim, command }: Payload): Files {
 }
 
 /** Changes with the content of our own files; of the runtime, which is large, with its size and time. */
-async function keyOf({ sources, command }: Files): Promise<string> {
-  const hash = createHash("sha256").update(JSON.stringify([1, sources, command]));
+async function keyOf({ sources, links, command }: Files): Promise<string> {
+  const hash = createHash("sha256").update(JSON.stringify([sources, links, command]));
   for (const [place, source] of Object.entries(sources)) {
     const { size, mtime } = await Deno.stat(source);
     hash.update(
-      place === PROGRAM ? JSON.stringify([size, mtime?.getTime()]) : await Deno.readFile(source),
+      place === PROGRAM ? JSON.stringify([size, seconds(mtime)]) : await Deno.readFile(source),
     );
   }
   return hash.digest("hex").slice(0, 16);
 }
 
-async function entriesOf({ sources, command }: Files): Promise<ImageEntry[]> {
+/** Not every copy keeps more. */
+function seconds(time: Date | null): number {
+  return Math.floor((time?.getTime() ?? 0) / 1000);
+}
+
+async function entriesOf({ sources, links, command }: Files): Promise<ImageEntry[]> {
   const libraries = await librariesOf(sources[PROGRAM]);
   const all = [
     ...Object.entries(sources),
@@ -96,6 +106,7 @@ async function entriesOf({ sources, command }: Files): Promise<ImageEntry[]> {
   return [
     ...FOLDERS.map((path): ImageEntry => ({ kind: "directory", path })),
     ...files,
+    ...Object.entries(links).map(([path, target]): ImageEntry => ({ kind: "link", path, target })),
     { kind: "file", path: COMMAND, data: new TextEncoder().encode(command.join("\n") + "\n") },
   ];
 }
