@@ -8,6 +8,7 @@ import {
   unixTransport,
 } from "../../msg/mod.ts";
 import { limited } from "../../vhost/mod.ts";
+import { BackOff } from "../back_off.ts";
 import type { Log } from "../log.ts";
 import { runtimeBase } from "../runtime_base.ts";
 import type { ProvidedInfo } from "../vm_control.ts";
@@ -23,11 +24,6 @@ import { connectToUser, type Provision, whatUserLacks } from "./rendezvous.ts";
 const LOOK_MS = 200;
 /** A guest that has not brought a device up by then will not, in milliseconds. */
 const PATIENCE_MS = 60_000;
-/** Pauses after a device that did not last, in milliseconds. */
-const FIRST_PAUSE = LOOK_MS;
-const LONGEST_PAUSE = 5000;
-/** A device that served for so long may be started again at once. */
-const LASTING_MS = 5000;
 /** Queues of a disk whose `[[provides]]` does not say. */
 const DEFAULT_QUEUES = 4;
 
@@ -40,9 +36,9 @@ interface Entry {
   readonly context: string;
   state: ProvidedInfo["state"];
   detail: string;
-  /** Of `performance.now`: when it is tried again, and when it began to serve. */
+  readonly backOff: BackOff;
+  /** When it is tried again, and when it was started, as `performance.now()` says it. */
   notBefore: number;
-  pause: number;
   since: number;
 }
 
@@ -77,8 +73,8 @@ export class Provisions implements Disposable {
       context: `${config.to}/${config.device}`,
       state: "waiting",
       detail: "the guest starts",
+      backOff: new BackOff(),
       notBefore: 0,
-      pause: FIRST_PAUSE,
       since: 0,
     }));
   }
@@ -203,7 +199,6 @@ export class Provisions implements Disposable {
     const entry = this.#entries.find((one) => one.context === context);
     if (entry === undefined) return;
     if (how !== "") return this.#fail(entry, how);
-    if (performance.now() - entry.since > LASTING_MS) entry.pause = FIRST_PAUSE;
     this.#waitAgain(entry, "waiting", "its frontend has gone");
   }
 
@@ -215,8 +210,9 @@ export class Provisions implements Disposable {
   #waitAgain(entry: Entry, state: Entry["state"], detail: string): void {
     entry.state = state;
     entry.detail = detail;
-    entry.notBefore = performance.now() + entry.pause;
-    entry.pause = Math.min(2 * entry.pause, LONGEST_PAUSE);
+    const now = performance.now();
+    entry.backOff.failed(now - entry.since);
+    entry.notBefore = now + entry.backOff.pause;
     this.#look();
   }
 
