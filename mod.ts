@@ -34,6 +34,7 @@ export {
   Log,
   type LogOptions,
   MachineError,
+  type ProvidedInfo,
   type RunOutcome,
   serveDevice,
   type ServeOptions,

@@ -12,7 +12,7 @@ import { table } from "./table.ts";
 async function usage(): Promise<never> {
   console.error("Usage: deno task bench NAME [--json FILE] [--runs N]\n\nBenchmarks:");
   for (const [name, load] of Object.entries(benches)) {
-    console.error(`  ${name.padEnd(8)} ${(await load()).summary}`);
+    console.error(`  ${name.padEnd(9)} ${(await load()).summary}`);
   }
   Deno.exit(1);
 }

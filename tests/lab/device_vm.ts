@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { cacheDir, deviceImage } from "../../src/guest/mod.ts";
 import { GUEST_READY } from "../../scripts/lab/mod.ts";
 import { type Bench, fromSource, RunningGuest } from "./machine.ts";
 
@@ -113,6 +114,17 @@ export async function deviceVmTests(t: Deno.TestContext, bench: Bench): Promise<
       console.log(`    ready after ${Math.round((performance.now() - began) / 100) / 10} s`);
       console.log((await spectrum("logs", "diskvm")).stdout);
       assert.match(await guest.run("head -c 32 /dev/hwrng | wc -c"), /32/);
+    });
+
+    await t.step("by the same bundle as on the host", async () => {
+      const image = await deviceImage(cacheDir());
+      const { stdout, stderr } = await bench.sh(
+        `mkdir -p /tmp/image && mount -t erofs -o loop,ro ${image} /tmp/image && ` +
+          "sha256sum build/device.js /tmp/image/usr/lib/spectrum/device.js; umount /tmp/image",
+      );
+      console.log(stdout);
+      const [host, inside] = stdout.matchAll(/^[0-9a-f]{64}/gm);
+      assert.ok(host !== undefined && host[0] === inside?.[0], stdout + stderr);
     });
 
     await t.step("verifies data with fio, O_DIRECT on both sides", async () => {
