@@ -148,10 +148,14 @@ function serveFrontend(
   };
 }
 
-/** The way from a guest to its host. */
+/** The way from a guest to its host. Each region is a VFD of the guest, of which there are few for all that it does. */
 function guestLink(device: Owned<Fd>): Link {
   const wl = VirtioWl.own(device);
-  return { transport: virtioWlTransport, allocate: (_name, size) => wl.memory(size) };
+  return {
+    transport: virtioWlTransport,
+    allocate: (_name, size) => wl.memory(size),
+    memorySlots: 64,
+  };
 }
 
 /** Tries what a worker must not be able to do, and prints what came of it. */

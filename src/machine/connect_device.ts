@@ -53,6 +53,7 @@ function newFrontend(fd: Owned<Fd>, { name, kind }: DeviceParts, reactor: Reacto
     configSize: kind.configSize,
     queueCount: kind.leastQueues,
     hasSharedMemory: kind.sharesMemory,
+    addsMemory: kind.doesDirectIo,
     startTimeoutMs: START_TIMEOUT,
   });
 }

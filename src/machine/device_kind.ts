@@ -15,6 +15,8 @@ export interface DeviceKind {
   readonly leastQueues: number;
   /** It has shared memory regions. */
   readonly sharesMemory?: boolean;
+  /** Its driver hands over memory of programs as it is, so its backend has to know all memory that the guest has. */
+  readonly doesDirectIo?: boolean;
   /** Only its backend knows what its driver and the host have open: when that is lost, its driver must begin anew. */
   readonly diesWithBackend?: boolean;
   /** The configuration that a driver may see when the transport has only so many queues. */
@@ -38,6 +40,7 @@ export const deviceKinds = {
     configSize: BLK_CONFIG_SIZE,
     writableConfig: [{ offset: BlkConfig.offset.writeback, size: 1 }],
     leastQueues: 1,
+    doesDirectIo: true,
     presentConfig(config, queues) {
       const presented = config.slice();
       if (presented.length < BLK_CONFIG_SIZE) return presented;

@@ -18,6 +18,7 @@ import type { DeviceParts } from "./device_parts.ts";
 import type { Log } from "./log.ts";
 import { MachineError } from "./outcome.ts";
 import { queuesOf, requestsUnderWay, ringIndex } from "./queue_state.ts";
+import type { SharedMapping, SharedMappings } from "./shared_mappings.ts";
 import { DeviceSharedMemory } from "./shared_memory.ts";
 import type { DeviceInfo } from "./vm_control.ts";
 
@@ -35,6 +36,8 @@ export type OnDeviceChange = (
 export interface DeviceSurroundings {
   readonly memory: MachineMemory;
   readonly window: Window;
+  /** What the devices of the machine show to its guest. */
+  readonly mappings: SharedMappings;
   readonly reactor: Reactor;
   readonly log: Log;
   readonly doorbells?: DoorbellControl;
@@ -73,6 +76,10 @@ export class DeviceSupervisor {
   #resting = false;
   /** What the backend shows to the driver. */
   readonly #shared: DeviceSharedMemory;
+  readonly #onMemoryRefused = limited(
+    (reason) => this.#log.warn(`direct I/O into some memory of the host fails: ${reason}`),
+    1,
+  );
   /** The driver's wishes will be looked at. */
   #summoned = false;
   #closed = false;
@@ -87,13 +94,21 @@ export class DeviceSupervisor {
     this.#control = control;
     this.#around = around;
     this.#log = around.log.for({ component: device.name });
-    this.#shared = new DeviceSharedMemory(
-      around.window,
-      control,
-      limited((reason) =>
+    this.#shared = new DeviceSharedMemory(control, {
+      window: around.window,
+      mappings: around.mappings,
+      refused: limited((reason) =>
         this.#log.warn(`memory of the backend is not shown to the guest: ${reason}`)
       ),
-    );
+    });
+    if (kind.doesDirectIo) {
+      around.mappings.join({
+        add: async (mapping) => {
+          if (this.#canUse(mapping)) await this.#frontend?.addMemory(mapping);
+        },
+        remove: async (mapping) => await this.#frontend?.removeMemory(mapping),
+      });
+    }
     this.#queueCount = Math.min(offer.queueCount, maxQueues);
     const config = kind.presentConfig(offer.config, this.#queueCount);
     this.#resting = around.restored;
@@ -197,7 +212,7 @@ export class DeviceSupervisor {
     // One that is only just coming back is not waited for.
     if (this.#frontend === undefined) this.#parts.backend.kill();
     await this.#parts.backend.finish();
-    this.#shared.clear();
+    await this.#shared.clear();
     this.#parts.doorbells?.end();
     this.#parts.doorbells?.attach(undefined);
   }
@@ -229,6 +244,7 @@ export class DeviceSupervisor {
     this.#connectedAt = performance.now();
     const { kind } = this.#parts;
     frontend.sharedMemory = this.#shared;
+    frontend.onMemoryRefused = this.#onMemoryRefused;
     frontend.onConfigChange = (config) =>
       this.#control.updateConfig(kind.presentConfig(config, this.#queueCount));
     frontend.onDisconnect = (error) => {
@@ -255,7 +271,7 @@ export class DeviceSupervisor {
           break;
         case "reset":
           await this.#stop();
-          this.#shared.clear();
+          await this.#shared.clear();
           this.#parts.doorbells?.clear();
           this.#control.completeReset();
           break;
@@ -276,6 +292,7 @@ export class DeviceSupervisor {
         memory: memory.regions.map(({ guestAddress, size, fd }) => (
           { guestAddress, size, userAddress: userAddress(guestAddress), fd }
         )),
+        added: () => this.#added(),
         queues: queues.map((queue): SharedQueue => ({
           ...queue,
           desc: userAddress(queue.desc),
@@ -288,6 +305,17 @@ export class DeviceSupervisor {
       });
     });
     await this.#repeatConfig();
+  }
+
+  /** What other devices show to the guest, as far as the backend has to know. */
+  #added(): SharedMapping[] {
+    if (!this.#parts.kind.doesDirectIo) return [];
+    return [...this.#around.mappings.current].filter((mapping) => this.#canUse(mapping));
+  }
+
+  /** Other programs than ours map all memory so that they can write to it, and give up where they cannot. */
+  #canUse({ writable }: SharedMapping): boolean {
+    return writable || this.#parts.backend.kind !== "foreign";
   }
 
   /** What the driver has written into the device's configuration (a disk's cache mode) is news to a new backend. */

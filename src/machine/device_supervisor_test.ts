@@ -13,7 +13,8 @@ import { Starter } from "../sandbox/mod.ts";
 import { BlkConfig } from "../virtio/mod.ts";
 import { reply, type Script, ScriptedBackend, type ScriptedOptions } from "../vhost/testing.ts";
 import { type Backend, ForeignBackend, WorkerBackend } from "./backend.ts";
-import { BLOCK, type Request, SupervisedDisk, until } from "./testing/supervised_disk.ts";
+import type { SharedMapping } from "./shared_mappings.ts";
+import { BLOCK, type Request, SupervisedDisk, until, window } from "./testing/supervised_disk.ts";
 import { startWorker, type Worker } from "./worker.ts";
 
 const BLOCKS = 64;
@@ -182,6 +183,50 @@ Deno.test("a restart replaces the worker, also one that hangs, and says when the
       disk.changes[0].detail,
       /^The backend is restarted; requests under way: \d+; the next/,
     );
+  });
+});
+
+Deno.test("a disk reads into memory of other devices, and so does each new worker of it", async () => {
+  await withWorker(async (disk, backend, { image }) => {
+    Deno.writeFileSync(image, stamped(0, 7));
+    using shared = memfd("shared", 2 * BLOCK);
+    const place = window.allocate(2 * BLOCK);
+    window.mapFd(place, 2 * BLOCK, shared, 0);
+    const mapping = (guestAddress: number) => ({
+      ...{ guestAddress, size: BLOCK, userAddress: guestAddress + 2 ** 42, writable: true },
+      ...{ fd: shared.dup(), fdOffset: BLOCK },
+    });
+    const first = mapping(2 ** 40), second = mapping(2 ** 41);
+    const read = async ({ guestAddress }: SharedMapping) => {
+      window.bytes(place, 2 * BLOCK).fill(0);
+      const request = disk.readInto(0, guestAddress);
+      await disk.used(1);
+      const status = disk.statusOf(request);
+      const found = window.bytes(place + BLOCK, BLOCK);
+      assert.deepEqual(found, status === 0 ? stamped(0, 7) : new Uint8Array(BLOCK));
+      return status;
+    };
+    assert.equal(await read(first), 1, "nobody knows of it");
+    await disk.mappings.add(first);
+    assert.equal(await read(first), 0);
+    signal(backend, "SIGKILL");
+    await until(() => disk.changes.length === 2);
+    assert.equal(await read(first), 0);
+
+    // A worker that does not answer is lost over it, and holds it up no longer.
+    signal(backend, "SIGSTOP");
+    await disk.mappings.add(second);
+    assert.equal(disk.changes.length, 3);
+    assert.match(disk.changes[2].detail, /AddMemReg/);
+    await until(() => disk.changes.length === 4);
+    assert.equal(await read(second), 0);
+    await disk.mappings.remove(first);
+    assert.equal(await read(first), 1);
+    await disk.reset();
+    await disk.mappings.remove(second);
+    disk.start();
+    assert.equal(await read(second), 1);
+    window.free(place, 2 * BLOCK);
   });
 });
 

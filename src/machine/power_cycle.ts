@@ -10,6 +10,7 @@ import type { Machine } from "./machine.ts";
 import { MachineError } from "./outcome.ts";
 import { PanicWatch } from "./panic_watch.ts";
 import { SerialConsole } from "./serial_console.ts";
+import { SharedMappings } from "./shared_mappings.ts";
 import { SocketConsole } from "./socket_console.ts";
 import type { DeviceInfo } from "./vm_control.ts";
 
@@ -34,6 +35,7 @@ export class PowerCycle implements AsyncDisposable {
   readonly panic = new PanicWatch();
   /** Gives the guest what is typed at its console; resolves when it took the bytes, or will take no more. */
   readonly input: (bytes: Uint8Array) => Promise<void>;
+  readonly #mappings = new SharedMappings();
   readonly #supervisors: readonly DeviceSupervisor[];
   readonly #serial: SerialConsole;
   readonly #virtio: SocketConsole | undefined;
@@ -47,6 +49,7 @@ export class PowerCycle implements AsyncDisposable {
       new DeviceSupervisor(device, platform.virtio[i], {
         memory,
         window: host.window,
+        mappings: this.#mappings,
         reactor: host.reactor,
         log,
         doorbells: platform.doorbells,
@@ -152,6 +155,7 @@ export class PowerCycle implements AsyncDisposable {
     using _machine = this.machine;
     using _serial = this.#serial;
     using _virtio = this.#virtio;
+    this.#mappings[Symbol.dispose]();
     await Promise.all(this.#supervisors.map((supervisor) => supervisor.close()));
     if (this.#end === undefined || this.#end.kind === "quit") return;
     await this.#serial.flush();

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { GuestFault, GuestMemory } from "./mod.ts";
+import { GuestFault, GuestMemory, type MemoryRegion } from "./mod.ts";
 
 const PAGE = 4096;
 
-function memoryOf(regions: { guestAddress: number; size: number; windowOffset: number }[]) {
+function memoryOf(regions: MemoryRegion[]) {
   const end = Math.max(...regions.map((r) => r.windowOffset + r.size));
   const buffer = new ArrayBuffer(end + PAGE);
   return new GuestMemory({ buffer, view: new DataView(buffer) }, regions);
@@ -98,4 +98,70 @@ Deno.test("overlapping, empty and unreachable regions are refused", () => {
   const buffer = new ArrayBuffer(1);
   const window = { buffer, view: new DataView(buffer) };
   assert.throws(() => new GuestMemory(window, [at(2 ** 53, 2)]), RangeError);
+});
+
+Deno.test("memory that may only be read has no place for writing", () => {
+  const memory = memoryOf([
+    { guestAddress: 0, size: PAGE, windowOffset: PAGE },
+    { guestAddress: PAGE, size: PAGE, windowOffset: 4 * PAGE, writable: false },
+  ]);
+  assert.equal(memory.translate(8, 8, true), PAGE + 8);
+  assert.equal(memory.translate(PAGE, 8), 4 * PAGE);
+  assert.equal(memory.translate(PAGE, 8, true), -1);
+  assert.throws(() => memory.write(PAGE, new Uint8Array(1)), GuestFault);
+  assert.deepEqual(memory.regions.map(({ writable }) => writable), [true, false]);
+});
+
+Deno.test("regions come and go, and what is there agrees with a list", () => {
+  // Pages from 0 to 40 of guest memory; a region may have up to five.
+  const step = fc.record({
+    page: fc.nat(40),
+    size: fc.integer({ min: 0, max: 5 }),
+    remove: fc.boolean(),
+  });
+  fc.assert(fc.property(fc.array(step, { maxLength: 60 }), fc.array(fc.nat(46)), (steps, asked) => {
+    const memory = memoryOf([{ guestAddress: 100 * PAGE, size: PAGE, windowOffset: PAGE }]);
+    memory.remove(100 * PAGE);
+    let list: { guestAddress: number; size: number; windowOffset: number; writable: boolean }[] =
+      [];
+    for (const { page, size, remove } of steps) {
+      const guestAddress = page * PAGE;
+      if (remove) {
+        const known = list.some((region) => region.guestAddress === guestAddress);
+        const act = () => memory.remove(guestAddress);
+        if (known) act();
+        else assert.throws(act, RangeError);
+        list = list.filter((region) => region.guestAddress !== guestAddress);
+      } else {
+        const region = {
+          guestAddress,
+          size: size * PAGE,
+          windowOffset: (1 + page) * PAGE,
+          writable: size % 2 === 0,
+        };
+        const end = guestAddress + region.size;
+        const bad = size === 0 ||
+          list.some((other) =>
+            other.guestAddress < end && guestAddress < other.guestAddress + other.size
+          );
+        const act = () => memory.add(region);
+        if (bad) assert.throws(act, RangeError);
+        else {
+          act();
+          list.push(region);
+        }
+      }
+      list.sort((a, b) => a.guestAddress - b.guestAddress);
+      assert.deepEqual(memory.regions, list);
+      for (const at of asked) {
+        const address = at * PAGE + 17;
+        const there = list.find((region) =>
+          region.guestAddress <= address && address < region.guestAddress + region.size
+        );
+        assert.equal(memory.translate(address, 1), there ? address + PAGE : -1);
+        assert.equal(memory.translate(address, 1, true), there?.writable ? address + PAGE : -1);
+        assert.equal(memory.reach(address), there ? there.guestAddress + there.size - address : 0);
+      }
+    }
+  }));
 });

@@ -100,6 +100,13 @@ export class SharedMemory {
     return false;
   }
 
+  /** The guest-physical address of a place in a region, undefined while the BAR is nowhere or when there is no such place. */
+  address(region: number, offset: number): number | undefined {
+    const start = this.#place(region, offset, 1);
+    const { base } = this.#head;
+    return base === 0 || start === undefined ? undefined : base + start;
+  }
+
   /** Takes a whole mapping away; its address in this process, undefined when there is none like it. */
   unmap(region: number, offset: number, length: number): number | undefined {
     const start = this.#place(region, offset, length);

@@ -202,6 +202,11 @@ export class VirtioPciControl {
     return this.#pci.locked(() => this.#pci.sharedMemory?.map(mapping) ?? false);
   }
 
+  /** Where the guest finds it now; see {@linkcode SharedMemory.address}. */
+  sharedAddress(region: number, offset: number): number | undefined {
+    return this.#pci.locked(() => this.#pci.sharedMemory?.address(region, offset));
+  }
+
   /** Takes such memory away; see {@linkcode SharedMemory.unmap}. */
   unmapShared(region: number, offset: number, length: number): number | undefined {
     return this.#pci.locked(() => this.#pci.sharedMemory?.unmap(region, offset, length));

@@ -8,7 +8,7 @@ import {
 } from "../virtio/mod.ts";
 import { type BackendAnswer, BackendConnection, broke } from "./backend_connection.ts";
 import type { AnnouncedRegion } from "./backend_memory.ts";
-import { BackendQueues, MAX_MEMORY_SLOTS } from "./backend_queues.ts";
+import { BackendQueues } from "./backend_queues.ts";
 import { BackendRefusal } from "./backend_refusal.ts";
 import { BackendRequests } from "./backend_requests.ts";
 import { inflightBytes, InflightMemory } from "./inflight_memory.ts";
@@ -51,10 +51,12 @@ export interface Link {
   transport(socket: Owned<Fd>): Transport;
   /** New zeroed memory of so many bytes. Throws OsError. */
   allocate(name: string, size: number): Owned<Fd>;
+  /** The most memory regions that a frontend may show over it. */
+  readonly memorySlots: number;
 }
 
-/** Between processes of one machine. */
-export const localLink: Link = { transport: unixTransport, allocate: memfd };
+/** Between processes of one machine. As many regions as devices can show to a guest, and its RAM. */
+export const localLink: Link = { transport: unixTransport, allocate: memfd, memorySlots: 8200 };
 
 /** Kicks are edge-triggered: so nobody needs to read the counter. */
 const KICK_EVENTS = Events.In | Events.EdgeTriggered;
@@ -150,7 +152,7 @@ export class Backend implements Disposable {
       [FrontendMessage.SetProtocolFeatures, (message) => this.#setProtocolFeatures(message)],
       [FrontendMessage.GetQueueNum, () => number(BigInt(this.#queues.vrings.length))],
       [FrontendMessage.SetMemTable, (message) => this.#setMemoryTable(message)],
-      [FrontendMessage.GetMaxMemSlots, () => number(BigInt(MAX_MEMORY_SLOTS))],
+      [FrontendMessage.GetMaxMemSlots, () => number(BigInt(this.#host.link.memorySlots))],
       [FrontendMessage.AddMemReg, (message) => this.#addMemory(message)],
       [FrontendMessage.RemMemReg, (message) => this.#removeMemory(message)],
       [FrontendMessage.SetVringNum, (message) => this.#setSize(message)],
@@ -209,7 +211,9 @@ export class Backend implements Disposable {
   #addMemory({ request, payload, fds }: IncomingMessage): void {
     if (fds.length !== 1) throw broke(request, "descriptors", "no descriptor came with a region");
     const region = plain(SingleMemoryRegion.decode(payload).region);
-    this.#queues.changed(() => this.#queues.memory.add(region, fds[0]));
+    // Between two requests, which is all that memory that was not there before takes.
+    this.#queues.memory.add(region, fds[0]);
+    this.#queues.start();
   }
 
   #removeMemory({ payload }: IncomingMessage): void {

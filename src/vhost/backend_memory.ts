@@ -1,6 +1,18 @@
 import { GuestMemory } from "../memory/mod.ts";
-import { type Fd, type FileStat, fileStat, PAGE_SIZE, type Window } from "../os/mod.ts";
+import {
+  Errno,
+  type Fd,
+  type FileStat,
+  fileStat,
+  openMode,
+  OsError,
+  PAGE_SIZE,
+  type Window,
+} from "../os/mod.ts";
 import { BackendRefusal } from "./backend_refusal.ts";
+
+/** What a mapping that could be written to fails with where memory is only to be read. */
+const READ_ONLY: ReadonlySet<number> = new Set([Errno.EACCES, Errno.EPERM]);
 
 /** A region as a frontend announces it. Every field may be a lie. */
 export interface AnnouncedRegion {
@@ -16,6 +28,7 @@ interface Mapping {
   readonly ino: number;
   readonly windowOffset: number;
   readonly length: number;
+  readonly writable: boolean;
   users: number;
 }
 
@@ -25,79 +38,86 @@ interface Region extends AnnouncedRegion {
 
 /**
  * The memory that a frontend shares, mapped into the window, addressed in both ways that the protocol
- * has. Regions of one memory object share one mapping. The maps are replaced on each change: what holds
- * an old one must be done with it before.
+ * has. Regions of one memory object share one mapping. What may only be read is mapped so.
  */
 export class BackendMemory implements Disposable {
-  /** By guest address, as descriptors name it. */
+  /** By guest address, as descriptors name it. Grows in place; another one after {@linkcode replace}. */
   guest: GuestMemory;
   /** By the frontend's user address, as ring addresses are given. */
   user: GuestMemory;
-  #regions: Region[] = [];
-  #mappings: Mapping[] = [];
+  #regions = new Map<number, Region>();
+  readonly #mappings = new Set<Mapping>();
 
   /** @param maxRegions more are refused */
   constructor(private readonly window: Window, private readonly maxRegions: number) {
-    this.guest = this.user = new GuestMemory(window, []);
+    this.guest = new GuestMemory(window, []);
+    this.user = new GuestMemory(window, []);
   }
 
   /**
-   * Replaces all regions; on failure everything stays as it was.
+   * Replaces all regions; on failure everything stays as it was. Who holds places in memory must be done with them.
    *
    * @param fds one for each region; they stay the caller's
    * @throws BackendRefusal for a region that cannot be
    */
   replace(announced: readonly AnnouncedRegion[], fds: readonly Fd[]): void {
-    const regions: Region[] = [];
+    const old = { guest: this.guest, user: this.user, regions: this.#regions };
+    this.guest = new GuestMemory(this.window, []);
+    this.user = new GuestMemory(this.window, []);
+    this.#regions = new Map();
+    let gone = old.regions;
     try {
-      announced.forEach((region, i) => regions.push(this.#map(region, fds[i])));
-      this.#adopt(regions, this.#regions);
+      announced.forEach((region, i) => this.add(region, fds[i]));
     } catch (error) {
-      for (const { mapping } of regions) this.#release(mapping);
+      gone = this.#regions;
+      this.guest = old.guest;
+      this.user = old.user;
+      this.#regions = old.regions;
       throw error;
+    } finally {
+      for (const { mapping } of gone.values()) this.#release(mapping);
     }
   }
 
-  /** Adds one region. Throws as {@link replace}. */
+  /** Adds one region, which nobody need stop for. Throws as {@link replace}. */
   add(announced: AnnouncedRegion, fd: Fd): void {
-    if (this.#regions.length === this.maxRegions) {
+    if (this.#regions.size === this.maxRegions) {
       throw new BackendRefusal(`there are ${this.maxRegions} memory regions already`);
     }
     const region = this.#map(announced, fd);
+    const { guestAddress, userAddress, size, mmapOffset, mapping } = region;
+    const { writable } = mapping;
+    const place = { size, windowOffset: mapping.windowOffset + mmapOffset, writable };
     try {
-      this.#adopt([...this.#regions, region], []);
+      this.guest.add({ ...place, guestAddress });
+      try {
+        this.user.add({ ...place, guestAddress: userAddress });
+      } catch (error) {
+        this.guest.remove(guestAddress);
+        throw error;
+      }
     } catch (error) {
-      this.#release(region.mapping);
-      throw error;
-    }
-  }
-
-  /** Removes the region that was announced so. Throws BackendRefusal when there is none. */
-  remove({ guestAddress, size, userAddress }: AnnouncedRegion): void {
-    const region = this.#regions.find((known) =>
-      known.guestAddress === guestAddress && known.size === size &&
-      known.userAddress === userAddress
-    );
-    if (region === undefined) throw new BackendRefusal("there is no such memory region");
-    this.#adopt(this.#regions.filter((known) => known !== region), [region]);
-  }
-
-  #adopt(regions: Region[], gone: readonly Region[]): void {
-    const placed = regions.map((region) => ({
-      ...region,
-      windowOffset: region.mapping.windowOffset + region.mmapOffset,
-    }));
-    try {
-      const guest = new GuestMemory(this.window, placed);
-      const byUser = placed.map((region) => ({ ...region, guestAddress: region.userAddress }));
-      this.user = new GuestMemory(this.window, byUser);
-      this.guest = guest;
-    } catch (error) {
+      this.#release(mapping);
       if (error instanceof RangeError) throw new BackendRefusal("memory regions overlap");
       throw error;
     }
-    this.#regions = regions;
-    for (const { mapping } of gone) this.#release(mapping);
+    this.#regions.set(guestAddress, region);
+  }
+
+  /**
+   * Removes the region that was announced so. Who holds places in it must be done with them.
+   *
+   * @throws BackendRefusal when there is none
+   */
+  remove({ guestAddress, size, userAddress }: AnnouncedRegion): void {
+    const region = this.#regions.get(guestAddress);
+    if (region === undefined || region.size !== size || region.userAddress !== userAddress) {
+      throw new BackendRefusal("there is no such memory region");
+    }
+    this.guest.remove(guestAddress);
+    this.user.remove(userAddress);
+    this.#regions.delete(guestAddress);
+    this.#release(region.mapping);
   }
 
   #map(region: AnnouncedRegion, fd: Fd): Region {
@@ -111,12 +131,18 @@ export class BackendMemory implements Disposable {
     if (end > stat.size) {
       throw new BackendRefusal(`a memory region ends at ${end}, but there are ${stat.size} bytes`);
     }
-    const mapping =
-      this.#mappings.find((known) =>
-        known.dev === stat.dev && known.ino === stat.ino && known.length >= end
-      ) ?? this.#mapFile(fd, stat);
+    const mapping = this.#known(stat, end, openMode(fd).write) ?? this.#mapFile(fd, stat);
     mapping.users++;
     return { guestAddress, size, userAddress, mmapOffset, mapping };
+  }
+
+  /** The mapping of a memory object, unless it can do more than the descriptor that came now. */
+  #known({ dev, ino }: FileStat, end: number, write: boolean): Mapping | undefined {
+    for (const known of this.#mappings) {
+      const same = known.dev === dev && known.ino === ino && known.length >= end;
+      if (same && (write || !known.writable)) return known;
+    }
+    return undefined;
   }
 
   #mapFile(fd: Fd, { dev, ino, size }: FileStat): Mapping {
@@ -129,29 +155,42 @@ export class BackendMemory implements Disposable {
     // The tail of the last page of an odd file is no memory to touch, but no danger either.
     const length = Math.ceil(size / PAGE_SIZE) * PAGE_SIZE;
     try {
-      this.window.mapFd(windowOffset, length, fd, 0);
+      const writable = this.#mapAny(windowOffset, length, fd);
+      const mapping = { dev, ino, windowOffset, length: size, writable, users: 0 };
+      this.#mappings.add(mapping);
+      return mapping;
     } catch (error) {
       this.window.free(windowOffset, size);
       throw new BackendRefusal(error instanceof Error ? error.message : String(error));
     }
-    const mapping = { dev, ino, windowOffset, length: size, users: 0 };
-    this.#mappings.push(mapping);
-    return mapping;
+  }
+
+  /** Maps it so that it can be written to, or else read only. Returns which. */
+  #mapAny(windowOffset: number, length: number, fd: Fd): boolean {
+    try {
+      this.window.mapFd(windowOffset, length, fd, 0);
+      return true;
+    } catch (error) {
+      // Opened for reading, or sealed against writing: then older kernels know no shared mappings either.
+      if (!(error instanceof OsError) || !READ_ONLY.has(error.errno)) throw error;
+      this.window.mapFd(windowOffset, length, fd, 0, { write: false, shared: false });
+      return false;
+    }
   }
 
   #release(mapping: Mapping): void {
     if (--mapping.users > 0) return;
-    this.#mappings = this.#mappings.filter((known) => known !== mapping);
+    this.#mappings.delete(mapping);
     this.window.free(mapping.windowOffset, mapping.length);
   }
 
   /** How many memory objects are mapped. */
   get mappingCount(): number {
-    return this.#mappings.length;
+    return this.#mappings.size;
   }
 
   /** Unmaps everything. */
   [Symbol.dispose](): void {
-    this.#adopt([], this.#regions);
+    this.replace([], []);
   }
 }

@@ -1,6 +1,7 @@
 import type { Window } from "../os/mod.ts";
 import {
   Feature,
+  type QueueFault,
   queueFaultText,
   ringBytes,
   type RingPlacement,
@@ -11,9 +12,6 @@ import { BackendMemory } from "./backend_memory.ts";
 import type { InflightMemory } from "./inflight_memory.ts";
 import { Vring } from "./vring.ts";
 import { Patience } from "./patience.ts";
-
-/** The most memory regions of a connection. */
-export const MAX_MEMORY_SLOTS = 64;
 
 /**
  * The queues of one connection and the memory they are in. A queue runs while everything about it is
@@ -29,9 +27,13 @@ export class BackendQueues implements Disposable {
 
   constructor(
     private readonly device: VirtioDevice,
-    private readonly host: { readonly window: Window; readonly log: (text: string) => void },
+    private readonly host: {
+      readonly window: Window;
+      readonly log: (text: string) => void;
+      readonly link: { readonly memorySlots: number };
+    },
   ) {
-    this.memory = new BackendMemory(host.window, MAX_MEMORY_SLOTS);
+    this.memory = new BackendMemory(host.window, host.link.memorySlots);
     this.vrings = Array.from({ length: device.queueCount }, (_, i) => new Vring(i, host.log));
   }
 
@@ -82,12 +84,22 @@ export class BackendQueues implements Disposable {
   /** Does something that running queues must not see happen. They go on afterwards, or stay as they were. */
   changed(change: () => void): void {
     this.device.settle?.();
+    const faults = this.vrings.map(({ queue }) => queue?.fault);
     for (const vring of this.vrings) this.#stop(vring);
     try {
       change();
     } finally {
       this.start();
+      for (const [i, fault] of faults.entries()) {
+        // What a driver broke it has to set up anew.
+        if (fault !== undefined) this.#breakAgain(this.vrings[i], fault);
+      }
     }
+  }
+
+  #breakAgain(vring: Vring, fault: QueueFault): void {
+    vring.queue?.break(fault);
+    vring.faultTold = true;
   }
 
   /** Stops a queue when what is under way, also that of a predecessor, is done. */
@@ -161,8 +173,9 @@ export class BackendQueues implements Disposable {
     const bytes = ringBytes(size);
     const { user } = this.memory;
     const desc = user.translate(addresses.desc, bytes.desc);
-    const avail = user.translate(addresses.avail, bytes.avail);
-    const used = user.translate(addresses.used, bytes.used);
+    // The used ring, and the event index behind the available one, are ours to write.
+    const avail = user.translate(addresses.avail, bytes.avail, true);
+    const used = user.translate(addresses.used, bytes.used, true);
     if (desc < 0 || avail < 0 || used < 0) return undefined;
     if (desc % 16 !== 0 || avail % 2 !== 0 || used % 4 !== 0) return undefined;
     return { size, desc, avail, used };

@@ -7,8 +7,8 @@ import { SharedMemoryMapping, U64 } from "./payloads.ts";
 import { BackendMessage, HeaderFlags, SharedMemoryFlags } from "./protocol.ts";
 import { ProtocolError, type Violation } from "./protocol_error.ts";
 
-/** A frontend that takes longer than this to answer is not asked again. */
-const PATIENCE_MS = 5000;
+/** A frontend that takes longer than this to answer is not asked again. It may be waiting for other backends, 5 s each time. */
+const PATIENCE_MS = 30_000;
 
 /**
  * The way on which a backend asks its frontend for something ("Back-end communication"). What wants an answer blocks:

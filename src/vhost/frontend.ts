@@ -17,6 +17,7 @@ import {
   MemoryTable,
   memoryTableSize,
   SharedMemoryConfig,
+  SingleMemoryRegion,
   U64,
   VringAddr,
   VringState,
@@ -40,6 +41,8 @@ const WANTED_WITH_MEMORY = ProtocolFeature.Shmem | ProtocolFeature.BackendReq |
 const TRANSPORT = TransportFeature.LogAll | TransportFeature.ProtocolFeatures;
 const DEFAULT_TIMEOUT_MS = 5000;
 const NOTHING = new Uint8Array(0);
+/** More than anybody has to show. */
+const MAX_SLOTS = 1n << 20n;
 
 /**
  * The monitor's side of one device: speaks vhost-user to its backend over one connection. Lives on a
@@ -55,18 +58,24 @@ export class Frontend implements Disposable {
   onDisconnect: ((error: Error) => void) | undefined;
   /** Who serves the backend's wishes for shared memory; they are refused while it is undefined. */
   sharedMemory: SharedMemoryHost | undefined;
+  /** Called with the reason when the backend does not take memory that is added. */
+  onMemoryRefused: ((reason: string) => void) | undefined;
 
   readonly #connection: FrontendConnection;
   readonly #reactor: Reactor;
   readonly #name: string;
   readonly #configSize: number;
   readonly #hasSharedMemory: boolean;
+  readonly #addsMemory: boolean;
   readonly #leastQueues: number;
   readonly #replyTimeoutMs: number;
   #requests: FrontendRequests | undefined;
   #offer: Negotiated | undefined;
   #hasProtocolFeatures = false;
   #running: readonly number[] = [];
+  /** What the backend knows of its guest's memory beyond the table; undefined before it has that. */
+  #added: Set<SharedRegion> | undefined;
+  #slotsLeft = 0;
   #inflight: InflightRegion | undefined;
   #configRead: "idle" | "reading" | "again" = "idle";
 
@@ -78,6 +87,7 @@ export class Frontend implements Disposable {
     this.#name = name;
     this.#configSize = configSize;
     this.#hasSharedMemory = options.hasSharedMemory ?? false;
+    this.#addsMemory = options.addsMemory ?? false;
     this.#leastQueues = queueCount;
     this.#replyTimeoutMs = replyTimeoutMs;
     this.#reactor = reactor;
@@ -86,6 +96,7 @@ export class Frontend implements Disposable {
     this.#connection = new FrontendConnection(fd, reactor, {
       name,
       replyTimeoutMs: startTimeoutMs,
+      waitsForUs: () => this.#requests?.isBusy ?? false,
       onBroken: (error) => this.#broken(error),
     });
   }
@@ -107,16 +118,18 @@ export class Frontend implements Disposable {
       await this.#openRequests(offers);
     }
     const features = offered & ~TRANSPORT;
-    this.#offer = { features, protocolFeatures, queueCount, config: NOTHING, sharedMemory: [] };
+    const least = { config: NOTHING, sharedMemory: [], memorySlots: 0 };
+    this.#offer = { features, protocolFeatures, queueCount, ...least };
     const config = await this.readConfig();
     const sharedMemory = await this.#askSharedMemory();
+    const memorySlots = await this.#askMemorySlots();
     this.#connection.replyTimeoutMs = this.#replyTimeoutMs;
-    return this.#offer = { ...this.#offer, config, sharedMemory };
+    return this.#offer = { ...this.#offer, config, sharedMemory, memorySlots };
   }
 
   /** Hands memory and queues to the backend and lets it work. */
   async start(options: StartOptions): Promise<void> {
-    const { memory, queues, inflight } = options;
+    const { memory, queues, inflight, added } = options;
     this.#adoptInflight(inflight);
     const offer = this.#negotiated();
     this.#checkStart(options, offer);
@@ -130,16 +143,48 @@ export class Frontend implements Disposable {
     }
     // Sent in one go and answered in order: one round trip in all, not one per message.
     await Promise.all([
-      this.#set(
-        FrontendMessage.SetMemTable,
-        memoryTable(memory),
-        memory.map((region) => region.fd),
-      ),
+      this.#setMemory(memory),
+      ...[...added?.() ?? []].map((region) => this.addMemory(region)),
       ...queues.flatMap((queue) => this.#setQueue(queue)),
       ...queues.flatMap((queue) => this.#enable(queue.index, true)),
     ]);
     // Without REPLY_ACK only an answer to something later tells that all that has been dealt with.
     if (!this.#has(ProtocolFeature.ReplyAck)) await this.#askU64(FrontendMessage.GetFeatures);
+  }
+
+  /**
+   * Shows the backend more of its guest's memory while it works, what it may only read as well. Resolves when it can be used, or the
+   * backend does not take it ({@linkcode onMemoryRefused}). Before the start there is nothing to tell: see
+   * {@linkcode StartOptions.added}.
+   *
+   * @param region the object is its name for {@linkcode removeMemory}; its descriptor may be closed as soon as this returns
+   */
+  async addMemory(region: SharedRegion): Promise<void> {
+    this.#checkUsable();
+    if (this.#added === undefined) return;
+    if (this.#slotsLeft === 0) return this.#refuseMemory("it takes no more memory regions");
+    this.#slotsLeft--;
+    this.#added.add(region);
+    try {
+      await this.#set(FrontendMessage.AddMemReg, singleRegion(region), [region.fd]);
+    } catch (error) {
+      if (!(error instanceof BackendRefused)) throw error;
+      if (this.#added.delete(region)) this.#slotsLeft++;
+      this.#refuseMemory(error.message);
+    }
+  }
+
+  /** Takes such memory away. Resolves when the backend leaves it alone. */
+  async removeMemory(region: SharedRegion): Promise<void> {
+    this.#checkUsable();
+    if (this.#added?.delete(region) !== true) return;
+    this.#slotsLeft++;
+    try {
+      await this.#set(FrontendMessage.RemMemReg, singleRegion(region));
+    } catch (error) {
+      // One that has refused to add it is just telling that.
+      if (!(error instanceof BackendRefused)) throw error;
+    }
   }
 
   /**
@@ -218,6 +263,7 @@ export class Frontend implements Disposable {
     if ((value & ProtocolFeature.Config) === 0n) value &= ~ProtocolFeature.BackendReq;
     const shares = (offered & WANTED_WITH_MEMORY) === WANTED_WITH_MEMORY;
     if (this.#hasSharedMemory && shares) value |= WANTED_WITH_MEMORY;
+    if (this.#addsMemory) value |= offered & ProtocolFeature.ConfigureMemSlots;
     await this.#connection.tell(FrontendMessage.SetProtocolFeatures, U64.encode({ value }));
     return value;
   }
@@ -241,6 +287,25 @@ export class Frontend implements Disposable {
     }
     // Regions may be sparse: the count is of those that there are.
     return sizes.slice(0, 1 + sizes.findLastIndex((size) => size > 0));
+  }
+
+  async #askMemorySlots(): Promise<number> {
+    // Without acknowledgements nobody could tell when memory can be used, or is left alone.
+    const needed = [ProtocolFeature.ConfigureMemSlots, ProtocolFeature.ReplyAck];
+    if (!needed.every((feature) => this.#has(feature))) return 0;
+    const slots = await this.#askU64(FrontendMessage.GetMaxMemSlots);
+    return Number(slots < MAX_SLOTS ? slots : MAX_SLOTS);
+  }
+
+  #setMemory(memory: readonly SharedRegion[]): Promise<void> {
+    this.#added = new Set();
+    this.#slotsLeft = Math.max(0, (this.#offer?.memorySlots ?? 0) - memory.length);
+    const fds = memory.map((region) => region.fd);
+    return this.#set(FrontendMessage.SetMemTable, memoryTable(memory), fds);
+  }
+
+  #refuseMemory(reason: string): void {
+    this.onMemoryRefused?.(reason);
   }
 
   async #openRequests(offers: (feature: bigint) => boolean): Promise<void> {
@@ -416,11 +481,17 @@ export class Frontend implements Disposable {
 const U64_SHAPE: ReplyShape = { sizes: [U64.size] };
 
 function memoryTable(memory: readonly SharedRegion[]): Uint8Array {
-  const regions = memory.map(({ guestAddress, size, userAddress }) => (
-    { guestAddress, size, userAddress, mmapOffset: 0 }
-  ));
+  const regions = memory.map(layoutOf);
   return MemoryTable.encode({ count: memory.length, regions }).subarray(
     0,
     memoryTableSize(memory.length),
   );
+}
+
+function singleRegion(region: SharedRegion): Uint8Array {
+  return SingleMemoryRegion.encode({ region: layoutOf(region) });
+}
+
+function layoutOf({ guestAddress, size, userAddress, fdOffset: mmapOffset = 0 }: SharedRegion) {
+  return { guestAddress, size, userAddress, mmapOffset };
 }

@@ -40,9 +40,14 @@ export interface FrontendConnectionOptions {
   readonly name: string;
   /** How long the backend has for each answer, and for taking each message. */
   readonly replyTimeoutMs: number;
+  /** The backend waits for an answer of ours, and cannot be asked meanwhile: that does not count as its silence. */
+  readonly waitsForUs?: () => boolean;
   /** Called once when the connection breaks, not when it is disposed. */
   readonly onBroken: (error: Error) => void;
 }
+
+/** How often we believe that it is we who keep a backend from answering. */
+const MAX_EXTENSIONS = 4;
 
 /**
  * The frontend's end of a vhost-user connection: messages go out in order, replies come in the same
@@ -130,17 +135,22 @@ export class FrontendConnection implements Disposable {
         for (const fd of duplicates) fd[Symbol.dispose]();
         throw error;
       }
-      const waitedMs = this.replyTimeoutMs;
       const pending: Pending = { request, shape, resolve, reject, timer: undefined, sent: false };
-      pending.timer = setTimeout(
-        () => this.break(new BackendAway(this.options.name, request, waitedMs)),
-        waitedMs,
-      );
+      this.#await(pending, this.replyTimeoutMs);
       if (shape !== undefined) this.#awaited.push(pending);
       const bytes = messageBytes(request, flags, payload);
       this.#unsent.push({ pending, bytes, at: 0, fds: duplicates });
       if (this.#unsent.length === 1) this.#flush();
     });
+  }
+
+  #await(pending: Pending, milliseconds: number, extensions = MAX_EXTENSIONS): void {
+    pending.timer = setTimeout(() => {
+      if (extensions > 0 && this.options.waitsForUs?.() === true) {
+        return this.#await(pending, milliseconds, extensions - 1);
+      }
+      this.break(new BackendAway(this.options.name, pending.request, milliseconds));
+    }, milliseconds);
   }
 
   #flush(): void {

@@ -8,8 +8,10 @@ export interface SharedRegion {
   readonly size: number;
   /** Where it is for us; ring addresses are said in these terms. */
   readonly userAddress: number;
-  /** The memory itself, from its first byte on. Stays the caller's. */
+  /** The memory itself. Stays the caller's. */
   readonly fd: Fd;
+  /** Where in it the region begins; 0 when left out. */
+  readonly fdOffset?: number;
 }
 
 /** A virtqueue that the driver has set up. */
@@ -48,12 +50,12 @@ export interface SharedMemoryRequest {
   readonly writable: boolean;
 }
 
-/** Who puts a backend's memory before the driver. Nothing in a request was checked. */
+/** Who puts a backend's memory before the driver. Nothing in a request was checked. Neither answer is ever a rejection. */
 export interface SharedMemoryHost {
-  /** Whether it is mapped now. The descriptor stays the caller's. */
-  map(request: SharedMemoryRequest, fd: Fd): boolean;
+  /** Whether it is mapped now. The descriptor stays the caller's, who may close it as soon as this returns. */
+  map(request: SharedMemoryRequest, fd: Fd): Promise<boolean>;
   /** Whether there was just such a mapping, and is none any more. */
-  unmap(region: number, offset: number, length: number): boolean;
+  unmap(region: number, offset: number, length: number): Promise<boolean>;
 }
 
 /** What {@linkcode Frontend.start} hands to the backend. */
@@ -62,6 +64,8 @@ export interface StartOptions {
   readonly features: bigint;
   /** At most {@link MAX_MEMORY_REGIONS}. */
   readonly memory: readonly SharedRegion[];
+  /** What {@linkcode Frontend.addMemory} would have added by now. Asked when the backend is told. */
+  readonly added?: () => Iterable<SharedRegion>;
   readonly queues: readonly SharedQueue[];
   /** Of the backend's predecessor ({@linkcode Frontend.takeInflight}); moves in here. */
   readonly inflight?: InflightRegion;
@@ -79,6 +83,8 @@ export interface Negotiated {
   readonly config: Uint8Array;
   /** Sizes in bytes of the device's shared memory regions, by id; 0 where there is none. */
   readonly sharedMemory: readonly number[];
+  /** How many regions of memory the backend takes when they come one by one; 0 when it takes none. */
+  readonly memorySlots: number;
 }
 
 export interface FrontendOptions {
@@ -94,6 +100,8 @@ export interface FrontendOptions {
   readonly queueCount?: number;
   /** This kind of device has shared memory regions; see {@linkcode Frontend.sharedMemory}. */
   readonly hasSharedMemory?: boolean;
+  /** Memory may be added while the backend works; see {@linkcode Frontend.addMemory}. */
+  readonly addsMemory?: boolean;
   /** See {@linkcode Frontend.onConfigChange}. */
   readonly onConfigChange?: (config: Uint8Array) => void;
   /** See {@linkcode Frontend.onDisconnect}. */

@@ -32,16 +32,19 @@ export interface FrontendRequestsOptions {
 
 /**
  * The way on which a backend asks its frontend for something ("Back-end communication"). What was not
- * negotiated breaks the protocol. No request is answered late: a backend that waits for us can still be asked by us.
+ * negotiated breaks the protocol. Requests are served one by one; while one takes its time nothing more is read.
  */
 export class FrontendRequests implements Disposable {
   readonly #own: Transport;
   readonly #reader: MessageReader;
-  readonly #unwatch: () => void;
+  readonly #reactor: Reactor;
+  #unwatch = () => {};
   /** The backend's end, to be handed over with SetBackendReqFd and then disposed. */
   readonly peer: Owned<Fd>;
   readonly #shapes = new Map<number, Shape>();
   #closed = false;
+  /** A request of the backend is being served. */
+  isBusy = false;
 
   constructor(reactor: Reactor, private readonly options: FrontendRequestsOptions) {
     const { onConfigChange, sharedMemory } = options;
@@ -53,6 +56,7 @@ export class FrontendRequests implements Disposable {
       this.#shapes.set(BackendMessage.ShmemMap, { size, fds: 1 });
       this.#shapes.set(BackendMessage.ShmemUnmap, { size, fds: 0 });
     }
+    this.#reactor = reactor;
     const [own, peer] = socketPair();
     this.#own = unixTransport(own);
     this.peer = peer;
@@ -61,18 +65,29 @@ export class FrontendRequests implements Disposable {
       (request, violation, detail) => this.#broke(request, violation, detail),
       (header) => this.#checkHeader(header),
     );
-    this.#unwatch = reactor.add(this.#own.fd, () => this.#receive());
+    this.#watch();
+  }
+
+  #watch(): void {
+    this.#unwatch = this.#reactor.add(this.#own.fd, () => this.#receive());
   }
 
   #receive(): void {
-    try {
-      for (let i = 0; i < MESSAGES_PER_TURN && !this.#closed; i++) {
+    this.#guarded(() => {
+      for (let i = 0; i < MESSAGES_PER_TURN && !this.#closed && !this.isBusy; i++) {
         const message = this.#reader.read();
         // A backend may give this way up and go on.
         if (message === "closed") return this[Symbol.dispose]();
         if (message === "later") return;
         this.#serve(message);
       }
+    });
+  }
+
+  /** Whatever goes wrong here is the backend's doing. */
+  #guarded(step: () => void): void {
+    try {
+      step();
     } catch (error) {
       this[Symbol.dispose]();
       this.options.onBroken(error as Error);
@@ -94,7 +109,7 @@ export class FrontendRequests implements Disposable {
   }
 
   #serve(message: IncomingMessage): void {
-    const { request, flags, fds } = message;
+    const { request, fds } = message;
     using owned = new DisposableStack();
     for (const fd of fds) owned.use(fd);
     const expected = this.#shapes.get(request)?.fds ?? 0;
@@ -103,19 +118,34 @@ export class FrontendRequests implements Disposable {
       throw this.#broke(request, "descriptors", detail);
     }
     const done = this.#do(message);
-    if (this.options.replyAck && (flags & HeaderFlags.NeedReply) !== 0) {
-      const value = done ? 0n : 1n;
-      const reply = messageBytes(request, HeaderFlags.Reply, U64.encode({ value }));
-      const sent = this.#own.send(reply, []);
-      // Gone: the end of this way is read next.
-      if (sent !== reply.length && sent !== "closed") {
-        throw this.#broke(request, "unexpected", "it asks on and on without taking the answers");
-      }
+    if (typeof done === "boolean") return this.#answer(message, done);
+    // Not even its end is looked at meanwhile: nothing would come of it but that we look again and again.
+    this.isBusy = true;
+    this.#unwatch();
+    void this.#answerLater(message, done);
+  }
+
+  async #answerLater(message: IncomingMessage, done: Promise<boolean>): Promise<void> {
+    const answer = await done;
+    this.isBusy = false;
+    if (this.#closed) return;
+    this.#watch();
+    this.#guarded(() => this.#answer(message, answer));
+  }
+
+  #answer({ request, flags }: IncomingMessage, done: boolean): void {
+    if (!this.options.replyAck || (flags & HeaderFlags.NeedReply) === 0) return;
+    const value = done ? 0n : 1n;
+    const reply = messageBytes(request, HeaderFlags.Reply, U64.encode({ value }));
+    const sent = this.#own.send(reply, []);
+    // Gone: the end of this way is read next.
+    if (sent !== reply.length && sent !== "closed") {
+      throw this.#broke(request, "unexpected", "it asks on and on without taking the answers");
     }
   }
 
   /** Whether it succeeded. */
-  #do({ request, payload, fds }: IncomingMessage): boolean {
+  #do({ request, payload, fds }: IncomingMessage): boolean | Promise<boolean> {
     if (request === BackendMessage.ConfigChange) {
       this.options.onConfigChange?.();
       return true;

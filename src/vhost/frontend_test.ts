@@ -180,6 +180,7 @@ Deno.test("a backend with nothing: no protocol features, one queue, no config", 
       queueCount: 1,
       config: new Uint8Array(0),
       sharedMemory: [],
+      memorySlots: 0,
     });
     const own: Disposable[] = [];
     const options = startOptions(own);

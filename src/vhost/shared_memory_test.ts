@@ -13,6 +13,7 @@ import {
 import { DeviceId, type SharedMemoryMapper, type VirtioDevice } from "../virtio/mod.ts";
 import {
   Backend,
+  BackendAway,
   Frontend,
   localLink,
   ProtocolError,
@@ -28,6 +29,7 @@ const FEATURES = ProtocolFeature.ReplyAck | ProtocolFeature.BackendReq |
 const MAP = 9, UNMAP = 10;
 const NEED_REPLY = 1 | 8;
 const GIB = 1n << 30n;
+const REPLY_TIMEOUT_MS = 100;
 
 const window = Window.reserve(2 ** 36);
 
@@ -47,6 +49,7 @@ async function until(condition: () => boolean): Promise<void> {
 
 interface FrontendScene {
   readonly frontend: Frontend;
+  readonly backend: { isSilent: boolean; say(bytes: Uint8Array): void };
   readonly socket: Fd;
   readonly lost: Error[];
   /** Asks as a backend does; the u64 of the answer. */
@@ -57,17 +60,20 @@ async function withFrontend(body: (scene: FrontendScene) => Promise<void>): Prom
   using reactor = new Reactor();
   const [ours, theirs] = socketPair();
   const options = { protocolFeatures: FEATURES, sharedMemory: [0n, 96n * GIB, 0n] };
-  using backend = new ScriptedBackend(theirs, reactor, options);
+  const script = () => silence.isSilent ? [] : undefined;
+  using scripted = new ScriptedBackend(theirs, reactor, options, script);
+  const silence = { isSilent: false, say: (bytes: Uint8Array) => scripted.say(bytes) };
   const lost: Error[] = [];
   using frontend = new Frontend(ours, reactor, {
     name: "wl",
     hasSharedMemory: true,
+    replyTimeoutMs: REPLY_TIMEOUT_MS,
     onDisconnect: (error) => lost.push(error),
   });
   const offer = await frontend.negotiate();
   assert.deepEqual(offer.sharedMemory, [0, 96 * 2 ** 30]);
   assert.equal(offer.protocolFeatures, FEATURES);
-  const socket = backend.requestSocket;
+  const socket = scripted.requestSocket;
   assert.ok(socket !== undefined);
   const ask = async (request: number, body: Uint8Array, fds: Fd[] = []) => {
     sendMessage(socket, message(request, NEED_REPLY, body), fds);
@@ -81,7 +87,7 @@ async function withFrontend(body: (scene: FrontendScene) => Promise<void>): Prom
     assert.equal(length, 20);
     return new DataView(answer.buffer).getBigUint64(12, true);
   };
-  await body({ frontend, socket, lost, ask });
+  await body({ frontend, backend: silence, socket, lost, ask });
 }
 
 Deno.test("a backend's wish for shared memory reaches who maps it, and is answered", async () => {
@@ -95,11 +101,11 @@ Deno.test("a backend's wish for shared memory reaches who maps it, and is answer
     frontend.sharedMemory = {
       map(request: SharedMemoryRequest, fd: Fd) {
         wishes.push(request, fd.closed);
-        return obeys;
+        return Promise.resolve(obeys);
       },
       unmap(...wish) {
         wishes.push(wish);
-        return obeys;
+        return Promise.resolve(obeys);
       },
     };
     assert.equal(await ask(MAP, body, [memory]), 0n);
@@ -113,6 +119,43 @@ Deno.test("a backend's wish for shared memory reaches who maps it, and is answer
     assert.equal((wishes[3] as SharedMemoryRequest).writable, false);
     assert.equal(await ask(MAP, mapping([1, 0n, 0n, 4096n, 2n]), [memory]), 1n, "unknown flags");
     assert.equal(wishes.length, 5);
+  });
+});
+
+Deno.test("while a wish takes its time the next one waits, and the backend may be silent", async () => {
+  await withFrontend(async ({ frontend, backend, ask, socket, lost }) => {
+    using memory = memfd("shared", 8192);
+    const wishes: { region: number; go: (done: boolean) => void }[] = [];
+    frontend.sharedMemory = {
+      map({ region }) {
+        const { promise, resolve } = Promise.withResolvers<boolean>();
+        wishes.push({ region, go: resolve });
+        return promise;
+      },
+      unmap: () => Promise.resolve(true),
+    };
+    const answers = [0, 1].map((region) =>
+      ask(MAP, mapping([region, 0n, 0n, 8192n, 1n]), [memory])
+    );
+    await until(() => wishes.length > 0);
+    backend.isSilent = true;
+    const asked = frontend.start({ features: 0n, memory: [], queues: [] });
+    await new Promise((resolve) => setTimeout(resolve, 2.5 * REPLY_TIMEOUT_MS));
+    assert.deepEqual([wishes.length, lost.length], [1, 0]);
+    backend.isSilent = false;
+    backend.say(reply(2, u64(0n)).bytes);
+    await asked;
+    wishes[0].go(true);
+    await until(() => wishes.length > 1);
+    assert.equal(await Promise.any(answers), 0n);
+    // Whoever hangs up meanwhile is served to the end, and nobody else is disturbed.
+    (socket as Fd & Disposable)[Symbol.dispose]();
+    wishes[1].go(false);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    assert.deepEqual([wishes.map(({ region }) => region), lost.length], [[0, 1], 0]);
+    // Silence without such a reason is what it always was.
+    backend.isSilent = true;
+    await assert.rejects(frontend.start({ features: 0n, memory: [], queues: [] }), BackendAway);
   });
 });
 

@@ -21,13 +21,18 @@ export class DescriptorChain {
   readableCount = 0;
   readableBytes = 0;
   writableBytes = 0;
+  /** Some of its memory is not the device's to reach, and is left out of the pieces. */
+  unreachable = false;
   /** The window offset of each piece. */
   readonly offsets: Float64Array;
   /** The bytes of each piece, at least 1. */
   readonly lengths: Float64Array;
 
-  /** @param capacity the most pieces that the device takes; a longer chain breaks its queue */
-  constructor(readonly capacity: number) {
+  /**
+   * @param capacity the most pieces that the device takes; a longer chain breaks its queue
+   * @param mayBeUnreachable the device answers a chain that is {@link unreachable}; otherwise that breaks its queue, too
+   */
+  constructor(readonly capacity: number, readonly mayBeUnreachable = false) {
     this.offsets = new Float64Array(capacity);
     this.lengths = new Float64Array(capacity);
   }
@@ -37,6 +42,7 @@ export class DescriptorChain {
     this.readableCount = 0;
     this.readableBytes = 0;
     this.writableBytes = 0;
+    this.unreachable = false;
   }
 
   /** Appends a piece of at least one byte. Returns what is wrong with it, if anything is. */

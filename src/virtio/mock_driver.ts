@@ -18,8 +18,16 @@ export interface MockDriverOptions {
   readonly start?: number;
 }
 
-/** A buffer of a request: bytes that the device reads, or how many it may write. */
-export type MockBuffer = Uint8Array | number;
+/** A buffer that is where the driver says, in its own memory or not. */
+export interface MockPlace {
+  readonly address: number;
+  readonly length: number;
+  /** By the device. */
+  readonly writable: boolean;
+}
+
+/** A buffer of a request: bytes that the device reads, or how many it may write, or one that is somewhere already. */
+export type MockBuffer = Uint8Array | number | MockPlace;
 
 /** A descriptor as it is written to memory. */
 export interface MockDescriptor {
@@ -93,7 +101,7 @@ export class MockDriver {
   }
 
   /** Guest address of fresh memory with these bytes in it, or of so many zeroes. Whole sectors and pages are aligned. */
-  place(buffer: MockBuffer): number {
+  place(buffer: Uint8Array | number): number {
     const length = typeof buffer === "number" ? buffer : buffer.length;
     const align = length % PAGE === 0 ? PAGE : length % 512 === 0 ? 512 : 16;
     const at = Math.ceil(this.#heapNext / align) * align;
@@ -127,22 +135,16 @@ export class MockDriver {
     options: { indirect?: boolean; fill?: number } = {},
   ): MockRequest {
     const { fill } = options;
-    const addresses = buffers.map((buffer) =>
-      this.place(
-        typeof buffer === "number" && fill !== undefined
-          ? new Uint8Array(buffer).fill(fill)
-          : buffer,
-      )
-    );
+    const places = buffers.map((buffer) => this.#placed(buffer, fill));
+    const addresses = places.map((place) => place.address);
     const indirect = options.indirect === true;
     const indices = indirect ? buffers.map((_, i) => i) : buffers.map(() => this.#take());
     const table = indirect ? this.place(buffers.length * Desc.size) : this.desc;
-    buffers.forEach((buffer, i) => {
-      const writable = typeof buffer === "number";
+    places.forEach(({ address, length, writable }, i) => {
       const last = i === buffers.length - 1;
       this.writeDescriptor(table + indices[i] * Desc.size, {
-        address: addresses[i],
-        length: writable ? buffer : buffer.length,
+        address,
+        length,
         flags: (writable ? DescFlag.Write : 0) | (last ? 0 : DescFlag.Next),
         next: last ? 0 : indices[i + 1],
       });
@@ -159,6 +161,15 @@ export class MockDriver {
     }
     this.makeAvailable(head);
     return { head, addresses };
+  }
+
+  #placed(buffer: MockBuffer, fill: number | undefined): MockPlace {
+    if (typeof buffer === "number") {
+      const bytes = fill === undefined ? buffer : new Uint8Array(buffer).fill(fill);
+      return { address: this.place(bytes), length: buffer, writable: true };
+    }
+    if (!(buffer instanceof Uint8Array)) return buffer;
+    return { address: this.place(buffer), length: buffer.length, writable: false };
   }
 
   /** Writes the next entry of the available ring. */

@@ -44,5 +44,6 @@ export {
   type MockDescriptor,
   MockDriver,
   type MockDriverOptions,
+  type MockPlace,
   type MockRequest,
 } from "./mock_driver.ts";

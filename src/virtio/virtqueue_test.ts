@@ -225,6 +225,34 @@ Deno.test("a buffer may reach from one region into the next", () => {
   assert.deepEqual([...chain.lengths.slice(0, chain.count)], [6, 4]);
 });
 
+Deno.test("a device that can answer a chain with memory beyond its reach gets the rest of it", () => {
+  const driver = new MockDriver(8, { memoryBytes: 8192 });
+  const half = new GuestMemory(
+    { buffer: driver.view.buffer as ArrayBuffer, view: driver.view },
+    [
+      { guestAddress: 0, size: 4096, windowOffset: 4096 },
+      { guestAddress: 4096, size: 2048, windowOffset: 8192, writable: false },
+    ],
+  );
+  withTable([[10, 4, NEXT, 1], [4090, 10, WRITE | NEXT, 2], [7000, 9, WRITE | NEXT, 3], [
+    20,
+    1,
+    WRITE,
+    0,
+  ]])(driver);
+  const strict = driver.queue({ memory: half, base: 0 });
+  assert(!strict.next(new DescriptorChain(8)));
+  assert.equal(strict.fault, "address");
+  const tolerant = driver.queue({ memory: half, base: 0 });
+  const chain = new DescriptorChain(8, true);
+  assert(tolerant.next(chain));
+  assert(chain.unreachable);
+  assert.deepEqual([...chain.offsets.slice(0, chain.count)], [4106, 4096 + 4090, 4116]);
+  assert.deepEqual([...chain.lengths.slice(0, chain.count)], [4, 6, 1]);
+  withTable([[4090, 10, 0, 0]])(driver);
+  assert(tolerant.next(chain) && !chain.unreachable, "it may be read");
+});
+
 Deno.test("EVENT_IDX: a signal only when used_event is passed, one for a batch", () => {
   const driver = new MockDriver(8, { start: 65534 });
   const queue = driver.queue();

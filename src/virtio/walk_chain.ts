@@ -49,7 +49,7 @@ export function walkChain(
     }
     if (length > 0) {
       const writable = (flagsAndNext & DescFlag.Write) !== 0;
-      const offset = memory.translate(address, length);
+      const offset = memory.translate(address, length, writable);
       const fault = offset >= 0
         ? chain.push(offset, length, writable)
         : pushAcross(memory, address, length, writable, chain);
@@ -61,7 +61,7 @@ export function walkChain(
   }
 }
 
-/** A buffer may cross from one region into another: guests know nothing of regions. */
+/** A buffer may cross from one region into another: guests know nothing of regions. What is in none is left out. */
 function pushAcross(
   memory: GuestMemory,
   address: number,
@@ -71,8 +71,12 @@ function pushAcross(
 ): QueueFault | undefined {
   while (length > 0) {
     const part = Math.min(length, memory.reach(address));
-    if (part === 0) return "address";
-    const fault = chain.push(memory.translate(address, part), part, writable);
+    const offset = part === 0 ? -1 : memory.translate(address, part, writable);
+    if (offset < 0) {
+      chain.unreachable = true;
+      return chain.mayBeUnreachable ? undefined : "address";
+    }
+    const fault = chain.push(offset, part, writable);
     if (fault !== undefined) return fault;
     address += part;
     length -= part;

@@ -3,6 +3,8 @@ import { MachineMemory } from "../../src/memory/mod.ts";
 import {
   connectUnix,
   leakedDescriptors,
+  memfd,
+  PAGE_SIZE,
   Reactor,
   trackDescriptors,
   Window,
@@ -29,6 +31,7 @@ async function withDaemon(
     reactor: Reactor;
     image: string;
     lost: Error[];
+    refused: string[];
   }) => Promise<void>,
   queues = 2,
 ): Promise<void> {
@@ -46,9 +49,12 @@ async function withDaemon(
         name: "disk0",
         configSize: 60,
         replyTimeoutMs: 1000,
+        addsMemory: true,
         onDisconnect: (error) => lost.push(error),
       });
-      await body({ frontend, daemon, reactor, image, lost });
+      const refused: string[] = [];
+      frontend.onMemoryRefused = (reason) => refused.push(reason);
+      await body({ frontend, daemon, reactor, image, lost, refused });
     }
     await new Promise((resolve) => setTimeout(resolve, 20));
     assert.deepEqual(leakedDescriptors(), []);
@@ -106,6 +112,58 @@ Deno.test("qemu-storage-daemon: reads, writes, stops and goes on", options, asyn
     await frontend.stop();
   });
 });
+
+Deno.test(
+  "qemu-storage-daemon: memory of another device, added while it works",
+  options,
+  async () => {
+    await withDaemon(async ({ frontend, reactor, image, refused }) => {
+      const { memorySlots } = await frontend.negotiate();
+      assert.ok(memorySlots >= 8, `${memorySlots} slots`);
+      window ??= Window.reserve(2 ** 32);
+      using memory = MachineMemory.create(window, 0x10_0000);
+      using driver = new TinyDriver(memory, window.base, reactor);
+      const content = await Deno.readFile(image);
+      using shared = memfd("shared", 3 * PAGE_SIZE);
+      const at = window.allocate(2 * PAGE_SIZE);
+      window.mapFd(at, 2 * PAGE_SIZE, shared, PAGE_SIZE);
+      const region = (place: number) => ({
+        guestAddress: 2 ** 40 + place * 2 ** 21,
+        size: 2 * PAGE_SIZE,
+        userAddress: (window?.base ?? 0) + at + place * 2 ** 21,
+        fd: shared,
+        fdOffset: PAGE_SIZE,
+      });
+      const read = (sector: number, place: number, offset: number) =>
+        driver.request(0, sector, 1024, 2 ** 40 + place * 2 ** 21 + offset);
+      const found = (offset: number) => window?.bytes(at + offset, 1024).slice();
+      // Some before the start, some while it works.
+      const first = region(0), second = region(1);
+      await frontend.start({ ...driver.startOptions(0), added: () => [first] });
+      assert.equal(await read(7, 0, 512), 0);
+      assert.deepEqual(found(512), content.slice(7 * 512, 9 * 512));
+      await frontend.addMemory(second);
+      assert.equal(await read(20, 1, 4096), 0);
+      assert.deepEqual(found(4096), content.slice(20 * 512, 22 * 512));
+      window.bytes(at, 1024).fill(0x5a);
+      assert.equal(await driver.request(1, 100, 1024, 2 ** 40 + 2 ** 21), 0);
+      assert.equal(await driver.request(4, 0, 0x200), 0, "flush");
+      const after = await Deno.readFile(image);
+      assert.deepEqual(after.slice(100 * 512, 102 * 512), new Uint8Array(1024).fill(0x5a));
+
+      await frontend.removeMemory(first);
+      await frontend.removeMemory(second);
+      for (let i = 1; i < memorySlots; i++) await frontend.addMemory(region(1 + i));
+      assert.equal(await read(9, memorySlots, 0), 0);
+      assert.deepEqual(found(0), content.slice(9 * 512, 11 * 512));
+      assert.deepEqual(refused, []);
+      await frontend.addMemory(first);
+      assert.equal(refused.length, 1, "there is no slot left");
+      await frontend.stop();
+      window.free(at, 2 * PAGE_SIZE);
+    });
+  },
+);
 
 Deno.test(
   "qemu-storage-daemon: stopped it is away, killed it is disconnected",

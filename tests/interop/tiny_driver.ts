@@ -46,8 +46,12 @@ export class TinyDriver implements Disposable {
     return { features: VERSION_1, memory, queues: [queue] };
   }
 
-  /** virtio 1.2 §2.7.5 and §5.2.6: queues one request (0 read, 1 write, 4 flush) and waits for its status. */
-  async request(type: number, sector: number, length: number): Promise<number> {
+  /**
+   * virtio 1.2 §2.7.5 and §5.2.6: queues one request (0 read, 1 write, 4 flush) and waits for its status.
+   *
+   * @param data guest address of its data, below 2^53
+   */
+  async request(type: number, sector: number, length: number, data = DATA): Promise<number> {
     const { guest } = this.memory;
     const put = (address: number, ...words: [value: number, size: 2 | 4][]) => {
       const bytes = new DataView(new ArrayBuffer(words.reduce((sum, [, size]) => sum + size, 0)));
@@ -64,7 +68,10 @@ export class TinyDriver implements Disposable {
     put(HEADER, [type, 4], [0, 4], [sector, 4], [0, 4]);
     guest.write(STATUS, new Uint8Array([0xff]));
     put(DESC, [HEADER, 4], [0, 4], [16, 4], [next, 2], [1, 2]);
-    put(DESC + 16, [DATA, 4], [0, 4], [length, 4], [dataFlags, 2], [2, 2]);
+    put(DESC + 16, [data % 2 ** 32, 4], [Math.floor(data / 2 ** 32), 4], [length, 4], [
+      dataFlags,
+      2,
+    ], [2, 2]);
     put(DESC + 32, [STATUS, 4], [0, 4], [1, 4], [write, 2], [0, 2]);
     put(AVAIL + 4 + 2 * (this.#index % QUEUE_SIZE), [0, 2]);
     const used = Promise.withResolvers<void>();

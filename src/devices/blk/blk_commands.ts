@@ -39,6 +39,8 @@ export class BlkCommands {
 
   /** Does a request. Returns the status for the driver. */
   execute(request: BlkRequest): number {
+    // A program of the guest may aim direct I/O at memory of another device, which is not for us to see.
+    if (request.chain.unreachable) return IoError;
     switch (request.type) {
       case BlkRequestType.In:
         return this.#transfer(request, false);

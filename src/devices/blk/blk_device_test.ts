@@ -298,6 +298,31 @@ for (const mode of modes) {
   });
 }
 
+for (const mode of modes) {
+  Deno.test(`${mode}: a request into memory that is nobody's fails, and no other`, () => {
+    using disk = scene(mode);
+    const { bench, driver } = disk;
+    const before = disk.file.bytes(0, SIZE);
+    for (const type of [Type.In, Type.Out, Type.GetId, Type.WriteZeroes]) {
+      const writable = type === Type.In || type === Type.GetId;
+      for (const address of [2 ** 40, 2 ** 22 - 512, 2 ** 53]) {
+        const place = { address, length: 4096, writable };
+        const { addresses } = driver.add([header(type, 8), place, 1]);
+        const good = driver.add([header(Type.In, 8), 4096, 1]);
+        bench.until(driver, driver.usedIndex + 2);
+        assert.equal(driver.bytes[addresses[2]], Status.IoError);
+        assert.equal(driver.bytes[good.addresses[2]], Status.Ok);
+        assert.equal(driver.takeUsed().length, 2);
+      }
+    }
+    assert.equal(bench.queue().fault, undefined);
+    assert.deepEqual(disk.file.bytes(0, SIZE), before);
+    driver.add([header(Type.In, 8), { address: 2 ** 40, length: 513, writable: true }]);
+    bench.round();
+    assert.equal(bench.queue().fault, "request", "there is no place for a status");
+  });
+}
+
 Deno.test("the config space describes the image", () => {
   using disk = scene("cached", { queues: 3 }, SIZE + 700);
   const config = BlkConfig.decode(disk.device.config);

@@ -28,7 +28,7 @@ export class BlkRequest {
 
   /** @param segments the most pieces of data */
   constructor(segments: number) {
-    this.chain = new DescriptorChain(segments + 2);
+    this.chain = new DescriptorChain(segments + 2, true);
   }
 
   /** Reads the header, each field once, and cuts header and status off the chain. False when one has no place. */

@@ -77,7 +77,8 @@ export class RingEngine implements Disposable {
   #begin(slot: number, request: BlkRequest): void {
     const { type, chain } = request;
     if (type === BlkRequestType.Flush) return this.#sync(slot);
-    if (type !== BlkRequestType.In && type !== BlkRequestType.Out) {
+    const isTransfer = type === BlkRequestType.In || type === BlkRequestType.Out;
+    if (!isTransfer || chain.unreachable) {
       return this.#finish(slot, this.#commands.execute(request));
     }
     const position = this.#commands.position(request);

@@ -72,12 +72,19 @@ struct wl_memory *wl_memory_reserve(struct wl_device *wl, u64 pfn, u64 size)
 }
 
 /*
- * Off, since the backend of a virtio disk knows the guest's RAM alone: it takes direct I/O into other memory for a fault
- * of its driver, and any program could break the disk. Without struct pages such I/O is EFAULT.
+ * To be turned off where a virtio disk has a backend that knows the guest's RAM alone: it takes direct I/O into other
+ * memory for a fault of its driver, and any program could break the disk. Without struct pages such I/O is EFAULT.
  */
-static bool wl_pages;
+static bool wl_pages = true;
 module_param_named(pages, wl_pages, bool, 0444);
 MODULE_PARM_DESC(pages, "Give mapped memory struct pages, so that direct I/O into it works");
+
+/* Whether it is wanted, and where the memory lies allows it. */
+static bool wl_may_have_pages(const struct wl_memory *memory)
+{
+	return IS_ENABLED(CONFIG_ZONE_DEVICE) && wl_pages &&
+	       IS_ALIGNED(memory->start | memory->reserved, WL_PAGES_ALIGN);
+}
 
 #ifdef CONFIG_ZONE_DEVICE
 
@@ -86,7 +93,7 @@ static bool wl_make_pages(struct wl_memory *memory)
 	struct dev_pagemap *pagemap = &memory->pagemap;
 	u64 cost = PHYS_PFN(memory->reserved) * sizeof(struct page);
 
-	if (!wl_pages || !IS_ALIGNED(memory->start | memory->reserved, WL_PAGES_ALIGN))
+	if (!wl_may_have_pages(memory))
 		return false;
 	if (PHYS_PFN(cost) > si_mem_available() / 2)
 		return false;
@@ -299,6 +306,9 @@ int wl_memory_mmap(struct file *file, struct vm_area_struct *vma)
 		vma->vm_flags &= ~VM_MAYWRITE;
 	}
 	vma->vm_flags |= VM_MIXEDMAP | VM_DONTEXPAND | VM_DONTDUMP;
+	/* Nobody looks for struct pages there then. */
+	if (!wl_may_have_pages(vfd->memory))
+		vma->vm_flags |= VM_IO;
 	vma->vm_ops = &wl_memory_operations;
 	vma->vm_private_data = vfd;
 	if (READ_ONCE(vfd->memory->state) == WL_BARE) {

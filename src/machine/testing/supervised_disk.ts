@@ -6,12 +6,13 @@ import { MachineMemory } from "../../memory/mod.ts";
 import { type Reactor, Window } from "../../os/mod.ts";
 import { createPlatform, type PlatformControl } from "../../pci/mod.ts";
 import { FakeVm, TestDriver } from "../../pci/testing.ts";
-import { BlkRequestType, MockDriver } from "../../virtio/mod.ts";
+import { BlkRequestType, type MockBuffer, MockDriver } from "../../virtio/mod.ts";
 import type { Backend } from "../backend.ts";
 import { connectDevice } from "../connect_device.ts";
 import { deviceKinds } from "../device_kind.ts";
 import { DeviceSupervisor } from "../device_supervisor.ts";
 import { Log } from "../log.ts";
+import { SharedMappings } from "../shared_mappings.ts";
 
 const MEMORY = 2 ** 27;
 const QUEUE = 64;
@@ -42,6 +43,8 @@ export interface Request {
 export class SupervisedDisk implements AsyncDisposable {
   readonly changes: Change[] = [];
   readonly lines: string[] = [];
+  /** What other devices of the machine show. */
+  readonly mappings: SharedMappings;
   readonly device: TestDriver;
   queue!: MockDriver;
   #queues = 0;
@@ -51,10 +54,11 @@ export class SupervisedDisk implements AsyncDisposable {
     private readonly memory: MachineMemory,
     private readonly platform: PlatformControl,
     vm: FakeVm,
-    told: { changes: Change[]; lines: string[] },
+    told: { changes: Change[]; lines: string[]; mappings: SharedMappings },
   ) {
     this.changes = told.changes;
     this.lines = told.lines;
+    this.mappings = told.mappings;
     this.device = new TestDriver(platform, vm, 1);
   }
 
@@ -70,12 +74,13 @@ export class SupervisedDisk implements AsyncDisposable {
     const events = { raise() {}, stopping: false };
     const plan = { ram: memory.regions, windows, virtio };
     const platform = createPlatform(plan, { arena, vm, events });
-    const told = { changes: [] as Change[], lines: [] as string[] };
+    const mappings = new SharedMappings();
+    const told = { changes: [] as Change[], lines: [] as string[], mappings };
     const supervisor = new DeviceSupervisor(
       await connectDevice(parts, reactor),
       platform.virtio[0],
       {
-        ...{ memory, window, reactor, restored: false },
+        ...{ memory, window, mappings, reactor, restored: false },
         log: new Log({ format: "text", level: "info", write: (line) => told.lines.push(line) }),
         onChange: (_device, kind, detail) => told.changes.push({ kind, detail }),
       },
@@ -111,6 +116,11 @@ export class SupervisedDisk implements AsyncDisposable {
     return this.#request(BlkRequestType.In, block, BLOCK);
   }
 
+  /** Into memory at a guest address, which may be another device's. */
+  readInto(block: number, address: number): Request {
+    return this.#request(BlkRequestType.In, block, { address, length: BLOCK, writable: true });
+  }
+
   /** Bytes that a request has read. */
   dataOf({ data }: Request): Uint8Array {
     return this.memory.guest.read(data, BLOCK);
@@ -131,7 +141,7 @@ export class SupervisedDisk implements AsyncDisposable {
     return heads;
   }
 
-  #request(type: number, block: number, data: Uint8Array | number): Request {
+  #request(type: number, block: number, data: MockBuffer): Request {
     const header = new Uint8Array(16);
     const view = new DataView(header.buffer);
     view.setUint32(0, type, true);
@@ -142,6 +152,7 @@ export class SupervisedDisk implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.mappings[Symbol.dispose]();
     await this.supervisor.close();
     this.platform[Symbol.dispose]();
     this.memory[Symbol.dispose]();

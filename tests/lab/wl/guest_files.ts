@@ -23,7 +23,17 @@ async function compile(source: string): Promise<Uint8Array> {
   const program = await Deno.makeTempFile();
   try {
     const path = new URL(source, import.meta.url).pathname;
-    await execute("gcc", ["-static", "-O2", "-s", "-Wall", "-Wextra", "-o", program, path]);
+    await execute("gcc", [
+      "-static",
+      "-pthread",
+      "-O2",
+      "-s",
+      "-Wall",
+      "-Wextra",
+      "-o",
+      program,
+      path,
+    ]);
     return await Deno.readFile(program);
   } finally {
     await Deno.remove(program);

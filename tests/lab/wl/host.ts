@@ -274,6 +274,21 @@ const commands: Record<string, Serve> = {
     await peer.end();
   },
 
+  async give(peer, size) {
+    using fd = memfd("test", size);
+    withMapped(fd, 0, size, (bytes) => new RandomStream(300).fill(bytes));
+    await peer.send("g", [fd]);
+    const word = await peer.number();
+    withMapped(fd, 0, size, (bytes) => {
+      assert.ok(
+        new RandomStream(word).matches(bytes),
+        "what the disk wrote into the host's memory",
+      );
+    });
+    await peer.send("k");
+    await peer.end();
+  },
+
   async echo(peer) {
     for (let piece; (piece = await peer.some()) !== undefined;) await peer.send(piece.slice());
   },

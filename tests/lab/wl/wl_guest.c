@@ -7,9 +7,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -519,34 +521,180 @@ static void direct_io(int disk, uint8_t *memory, size_t size, off_t at)
 	free(plain);
 }
 
-/* direct DISK: O_DIRECT between a disk and memory that is shared. Memory that was never touched is pinned, too. */
+/* Reads and writes of every size, at the front and at the back of some memory, which then holds what the number says. */
+static uint32_t direct_turns(int disk, uint8_t *memory, size_t size)
+{
+	for (int i = 0; i < 8; i++) {
+		direct_io(disk, memory + 4096 * i, 4096, 65536 * i);
+		direct_io(disk, memory, size, size * (i + 1));
+	}
+	return size + size * 8;
+}
+
+/* Memory that may only be read can be written to a disk, and not read into. */
+static void direct_readonly(int disk)
+{
+	uint8_t *plain = aligned_alloc(4096, 4096);
+	int fd = context("readonly"), vfd;
+	uint8_t *memory;
+	char letter;
+
+	receive_all(fd, &letter, 1, &vfd);
+	must(vfd >= 0, "no memory came");
+	memory = mmap(NULL, 4096, PROT_READ, MAP_SHARED, vfd, 0);
+	must(memory != MAP_FAILED, "it cannot be mapped");
+	must(pwrite(disk, memory, 4096, 0) == 4096, "direct write of memory that may only be read");
+	must(pread(disk, plain, 4096, 0) == 4096 && !memcmp(plain, "only to be read", 15), "it was written wrongly");
+	must(pread(disk, memory, 4096, 4096) == -1 && errno == EFAULT, "it can be read into");
+	free(plain);
+	munmap(memory, 4096);
+	close(vfd);
+	close(fd);
+}
+
+/*
+ * direct DISK: O_DIRECT between a disk and memory that is shared, first the guest's, then the host's. Memory that was never
+ * touched is pinned, too.
+ */
 static void test_direct(char **arguments)
 {
 	int disk = open(arguments[0], O_RDWR | O_DIRECT), vfd;
+	struct stream stream = { .word = 300 };
 	const size_t size = 1 << 20;
 	int fd = context("keep");
-	uint8_t *memory;
+	uint8_t *memory, *plain;
+	uint32_t word;
+	char letter;
 
 	must(disk >= 0, "cannot open %s", arguments[0]);
 	vfd = make_vfd(VIRTWL_IOCTL_NEW_ALLOC, size, NULL);
 	must(vfd >= 0, "cannot allocate");
 	memory = map(vfd, size);
 	must(pread(disk, memory, 4096, 0) == 4096, "direct read into memory that nobody has touched");
-	for (int i = 0; i < 8; i++) {
-		direct_io(disk, memory + 4096 * i, 4096, 65536 * i);
-		direct_io(disk, memory, size, size * (i + 1));
-	}
+	word = direct_turns(disk, memory, size);
 	/* What the disk wrote there is what the host sees. */
 	must(send_message(fd, "k", 1, vfd, -1) == 0, "cannot send memory");
-	{
-		uint32_t word = size + size * 8;
-
-		must(send_message(fd, &word, sizeof(word), -1, -1) == 0, "cannot send");
-	}
+	must(send_message(fd, &word, sizeof(word), -1, -1) == 0, "cannot send");
 	expect(fd, 'k');
 	close(fd);
 	close(vfd);
+
+	fd = context("give %zu", size);
+	receive_all(fd, &letter, 1, &vfd);
+	must(vfd >= 0, "no memory came");
+	memory = map(vfd, size);
+	must(pwrite(disk, memory, size, 0) == (ssize_t)size, "direct write of memory that nobody has touched");
+	plain = aligned_alloc(4096, size);
+	must(pread(disk, plain, size, 0) == (ssize_t)size, "direct read into memory of our own");
+	check(&stream, plain, size, "what was written from the host's memory");
+	word = direct_turns(disk, memory, size);
+	must(send_message(fd, &word, sizeof(word), -1, -1) == 0, "cannot send");
+	expect(fd, 'k');
+	munmap(memory, size);
+	close(vfd);
+	close(fd);
+
+	direct_readonly(disk);
+	free(plain);
 	close(disk);
+}
+
+/* plain DISK: without struct pages there is no direct I/O, and nothing else happens. */
+static void test_plain(char **arguments)
+{
+	int disk = open(arguments[0], O_RDWR | O_DIRECT), vfd = make_vfd(VIRTWL_IOCTL_NEW_ALLOC, 8192, NULL);
+	uint8_t *memory = map(vfd, 8192), *plain = aligned_alloc(4096, 4096);
+
+	must(disk >= 0, "cannot open %s", arguments[0]);
+	must(pread(disk, memory, 4096, 0) == -1 && errno == EFAULT, "direct I/O without struct pages");
+	memory[0] = 1;
+	must(pwrite(disk, memory, 4096, 0) == -1 && errno == EFAULT, "direct I/O without struct pages");
+	must(pread(disk, plain, 4096, 0) == 4096, "direct read into memory of our own");
+	free(plain);
+	close(vfd);
+	close(disk);
+}
+
+#define TORN_SIZE (1 << 20)
+
+/* What the threads of `torn` share. */
+static struct {
+	int disk;
+	uint8_t *volatile memory;
+	volatile int stop;
+	atomic_uint done, faults, errors;
+} torn;
+
+/* Direct I/O at a place where memory comes and goes. */
+static void *torn_io(void *seed)
+{
+	uint32_t state = (uintptr_t)seed;
+
+	while (!torn.stop) {
+		uint8_t *memory = torn.memory;
+		size_t size = 4096;
+		ssize_t result;
+		off_t at;
+
+		state = next_word(state);
+		size <<= state >> 29;
+		at = (state >> 8) % (TORN_SIZE / 4096) * 4096;
+		result = state & 0x10000 ? pread(torn.disk, memory, size, at) : pwrite(torn.disk, memory, size, at);
+		if (result > 0)
+			torn.done++;
+		else if (errno == EFAULT || errno == ENOMEM)
+			torn.faults++;
+		else
+			torn.errors++;
+		if (result < 0)
+			usleep(500);
+	}
+	return NULL;
+}
+
+/*
+ * torn DISK SECONDS MAYFAIL: a program without rights does direct I/O into memory that it takes away meanwhile. None of it
+ * fails but where there is no memory, unless the device dies.
+ */
+static void test_torn(char **arguments)
+{
+	int may_fail = atoi(arguments[2]);
+	time_t end = time(NULL) + atoi(arguments[1]);
+	unsigned int turns = 0;
+	pthread_t threads[4];
+	uint8_t *place;
+
+	torn.disk = open(arguments[0], O_RDWR | O_DIRECT);
+	must(torn.disk >= 0, "cannot open %s", arguments[0]);
+	must(setgid(65534) == 0 && setuid(65534) == 0, "cannot become nobody");
+	place = mmap(NULL, TORN_SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	must(place != MAP_FAILED, "mmap");
+	torn.memory = place;
+	for (uintptr_t i = 0; i < 4; i++)
+		must(pthread_create(&threads[i], NULL, torn_io, (void *)(i + 1)) == 0, "pthread_create");
+	for (; time(NULL) < end; turns++) {
+		int vfd = make_vfd(VIRTWL_IOCTL_NEW_ALLOC, TORN_SIZE, NULL);
+
+		if (vfd < 0) {
+			must(may_fail, "cannot allocate, turn %u", turns);
+			usleep(10000);
+			continue;
+		}
+		must(mmap(place, TORN_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, vfd, 0) == place, "mmap");
+		if (turns % 2)
+			close(vfd);
+		usleep(random_below(20000));
+		mmap(place, TORN_SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+		if (turns % 2 == 0)
+			close(vfd);
+	}
+	torn.stop = 1;
+	for (int i = 0; i < 4; i++)
+		pthread_join(threads[i], NULL);
+	printf("wl: %u memories, %u transfers, %u without memory, %u in error\n", turns, torn.done, torn.faults,
+	       torn.errors);
+	must(torn.done && torn.faults, "nothing happened");
+	must(may_fail || !torn.errors, "direct I/O failed");
 }
 
 static void pass_descriptor(int over, int fd)
@@ -943,7 +1091,8 @@ static const struct {
 	{ "events", test_events, 1 },   { "big", test_big, 1 },	          { "readonly", test_readonly, 0 },
 	{ "direct", test_direct, 1 },   { "pass", test_pass, 0 },         { "silent", test_silent, 0 },
 	{ "hangup", test_hangup, 0 },   { "death", test_death, 0 },       { "many", test_many, 1 },
-	{ "cached", test_cached, 1 },   { "hostile", test_hostile, 1 },
+	{ "cached", test_cached, 1 },   { "hostile", test_hostile, 1 },   { "torn", test_torn, 3 },
+	{ "plain", test_plain, 1 },
 };
 
 static void run(unsigned int test, char **arguments)
