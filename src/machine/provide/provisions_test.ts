@@ -22,7 +22,8 @@ async function until(condition: () => boolean): Promise<void> {
 class Provider implements AsyncDisposable {
   readonly provisions: Provisions;
   readonly asked: string[] = [];
-  child: Child | undefined;
+  /** What serves, by context. */
+  readonly children = new Map<string, Child>();
   readonly #reactor = new Reactor();
   readonly #starter = Starter.spawn(this.#reactor);
   readonly #runtime = RuntimeDir.claim("diskvm");
@@ -69,8 +70,9 @@ class Provider implements AsyncDisposable {
             { kind: "blk", disk: disk.borrow(), readonly: false, cache: "auto", queues: 1 },
             { how: "connected", socket: connection.borrow() },
           );
-          this.child = child;
+          this.children.set(context, child);
           void child.exited.then((end) => {
+            this.children.delete(context);
             if (this.#guest !== guest) return;
             guest.note("ended", { context, how: "signal" in end ? "killed" : "" });
           });
@@ -86,8 +88,9 @@ class Provider implements AsyncDisposable {
   async crash(): Promise<void> {
     this.#guest?.[Symbol.dispose]();
     this.#guest = undefined;
-    this.child?.kill();
-    await this.child?.exited;
+    const children = [...this.children.values()];
+    for (const child of children) child.kill();
+    await Promise.all(children.map((child) => child.exited));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -174,5 +177,26 @@ tinyTest(
     await until(() => provider.asked.filter((text) => text === "tiny/disk0 blk").length > 2);
     assert.equal(tiny.vm.info().state, "starting");
     tiny.vm.quit();
+  },
+);
+
+tinyTest(
+  "several VMs are served at once, and the end of one is the end of what served it",
+  async (folder) => {
+    const provides = [toTiny, { ...toTiny, device: "disk1" }, { ...toTiny, to: "other" }];
+    await using provider = await Provider.start(provides);
+    provider.boot(imageIn(folder));
+    const disk = { provider: "vm:diskvm" };
+    await using tiny = await TinyVm.start(folder, { disk: [disk, disk] });
+    await using other = await TinyVm.start(folder, { name: "other", disk: [disk] });
+    await Promise.all([tiny.vm.started, other.vm.started]);
+    const serving = () => [...provider.children.keys()].sort();
+    assert.deepEqual(serving(), ["other/disk0", "tiny/disk0", "tiny/disk1"]);
+    await tiny.vm[Symbol.asyncDispose]();
+    await until(() => provider.state[1] === 'waiting: waits for the VM "tiny", which does not run');
+    assert.deepEqual(serving(), ["other/disk0"]);
+    await other.type("a");
+    assert.equal(await other.outputOf(2), "!a");
+    assert.deepEqual(other.vm.info().devices.map(({ restarts }) => restarts), [0]);
   },
 );
