@@ -155,7 +155,7 @@ class Lab {
     const loop = ["deno", "eval", LOOP];
     const host = await this.#must(loop);
     const script =
-      `export HOME=/tmp DENO_DIR=/dev/null/deno DENO_NO_UPDATE_CHECK=1\ndeno eval '${LOOP}'`;
+      `export HOME=/tmp DENO_DIR=/dev/null/deno DENO_NO_UPDATE_CHECK=1 NO_COLOR=1\ndeno eval '${LOOP}'`;
     const guest = await this.#must(
       this.#run("loop", script, "512M", [`${this.guest.deno},readonly`]),
     );

@@ -4,6 +4,7 @@ import { bootTests } from "./boot.ts";
 import { controlTests } from "./control.ts";
 import { deviceVmTests } from "./device_vm.ts";
 import { diskTests } from "./disk.ts";
+import { hostileDeviceVmTests } from "./hostile_device_vm.ts";
 import { Bench } from "./machine.ts";
 import { singleFileTests } from "./single_file.ts";
 import { systemdTests } from "./systemd.ts";
@@ -24,6 +25,7 @@ Deno.test("in the lab", async (t) => {
     "single file": singleFileTests,
     "wl guest": wlGuestTests,
     "device vm": deviceVmTests,
+    "hostile device vm": hostileDeviceVmTests,
   };
   // `SPECTRUM_LAB_ONLY=disk,boot` runs two groups.
   const only = Deno.env.get("SPECTRUM_LAB_ONLY")?.split(",");
