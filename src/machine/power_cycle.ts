@@ -174,7 +174,10 @@ class Connecting {
     const { devices, host, signal, patient } = parts;
     const either = AbortSignal.any([signal, this.#abandoned.signal]);
     this.#all = devices.map((device) =>
-      patient ? awaitDevice(device, parts, either) : connectDevice(device, host.reactor, either)
+      // What is wrong in another VM is not for this one to end of.
+      patient || device.backend.kind === "vm"
+        ? awaitDevice(device, parts, either)
+        : connectDevice(device, host.reactor, either)
     );
     this.done = Promise.all(this.#all);
     this.done.catch(() => {});

@@ -4,7 +4,7 @@ import { GUEST_READY } from "../../scripts/lab/mod.ts";
 import type { Bench } from "./machine.ts";
 
 /** By hand `SPECTRUM_PAUSE_SECONDS=600`. */
-const PAUSE_SECONDS = Number(Deno.env.get("SPECTRUM_PAUSE_SECONDS") ?? 45);
+const PAUSE_SECONDS = Number(Deno.env.get("SPECTRUM_PAUSE_SECONDS") ?? 25);
 
 /** Pause, resume, snapshot, restore, with a guest that works meanwhile. */
 export async function controlTests(t: Deno.TestContext, bench: Bench): Promise<void> {

@@ -1,6 +1,13 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { connectUnix, MessageFlags, openFile, Reactor, receiveMessage } from "../../os/mod.ts";
+import {
+  connectUnix,
+  MessageFlags,
+  openFile,
+  Reactor,
+  receiveMessage,
+  sendMessage,
+} from "../../os/mod.ts";
 import { Starter } from "../../sandbox/mod.ts";
 import { RuntimeDir } from "../runtime_dir.ts";
 import { tinyTest, TinyVm } from "../testing.ts";
@@ -52,6 +59,14 @@ tinyTest(
         device().away ?? "",
         /waits for the VM "diskvm", which runs and does not provide it: its file needs \[\[provides\]\]/,
       );
+
+      {
+        using nonsense = connectUnix(socket);
+        sendMessage(nonsense, new Uint8Array(64).fill(0x41));
+        await until(() => !exists(socket));
+      }
+      await until(() => exists(socket));
+      assert.equal(vm.info().state, "starting", "it waits for another");
 
       const worker = await provide();
       await vm.started;

@@ -24,7 +24,9 @@ import {
 
 const [context, seed] = Deno.args;
 /** Requests that are answered well, so that the guest boots. */
-const GOOD = 40;
+const GOOD = 300;
+/** So often it lies before it hangs up. */
+const LIES = 60;
 /** Header of a vhost-user message: request, flags, size. */
 const HEADER = 12;
 const REPLY_FLAGS = 5;
@@ -50,6 +52,7 @@ class LyingDisk implements VirtioDevice {
   readonly #chain = new DescriptorChain(256);
   readonly #bytes: Uint8Array;
   #served = 0;
+  #lies = 0;
 
   constructor(window: Window) {
     this.#bytes = new Uint8Array(window.buffer);
@@ -64,8 +67,9 @@ class LyingDisk implements VirtioDevice {
         queue.complete(chain, 1);
         continue;
       }
+      if (++this.#lies % LIES === 0) throw new Error("enough lies for now");
       for (let i = random(4); i >= 0; i--) {
-        if (random(2) === 0) chain.head = random(65536);
+        if (random(2) === 0) chain.head = random(queue.size);
         queue.complete(chain, random(2 ** 32));
       }
     }
@@ -95,6 +99,7 @@ const wl = VirtioWl.open();
 const window = Window.reserve();
 const link = {
   transport: virtioWlTransport,
+  memorySlots: 64,
   allocate: (_name: string, size: number) => wl.memory(size),
 };
 const loop = new DeviceLoop(new LyingDisk(window), { window, log: () => {}, link });
@@ -106,7 +111,7 @@ for (let lies = 0; lies < 200;) {
     if (lies++ % 4 === 0) loop.serve(socket.move());
     else babble(socket);
   } catch (error) {
-    if (!(error instanceof OsError)) console.log(String(error));
+    if (!(error instanceof OsError)) console.log(`@@${String(error)}`);
     // Nobody is there just now.
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 50);
   }
