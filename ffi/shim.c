@@ -495,6 +495,9 @@ EXPORT int sp_wl_transact(int fd, int receive, uint8_t *buffer, uint32_t size) {
   return result(ioctl(fd, receive ? _IOW('w', 2, int[29]) : _IOR('w', 1, int[29]), buffer));
 }
 
+// VIRTWL_IOCTL_DOORBELL
+EXPORT int sp_wl_doorbell(int fd) { return result(ioctl(fd, _IO('w', 16))); }
+
 // Memory that a guest shares with its host: NEW with VIRTWL_IOCTL_NEW_ALLOC.
 EXPORT int sp_wl_memory(int device, double size) {
   struct {

@@ -152,7 +152,8 @@ function serveFrontend(
 function guestLink(device: Owned<Fd>): Link {
   const wl = VirtioWl.own(device);
   return {
-    transport: virtioWlTransport,
+    // Kicks and calls, all of them.
+    transport: (context) => virtioWlTransport(context, { hasDoorbells: true }),
     allocate: (_name, size) => wl.memory(size),
     memorySlots: 64,
   };

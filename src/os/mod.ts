@@ -87,5 +87,5 @@ export {
 } from "./unix_socket.ts";
 export { fillPages, savePages } from "./sparse_file.ts";
 export { type NoUring, Uring } from "./uring.ts";
-export { MAX_VFDS, receiveVfds, sendVfds, VirtioWl } from "./virtio_wl.ts";
+export { makeDoorbell, MAX_VFDS, receiveVfds, sendVfds, VirtioWl } from "./virtio_wl.ts";
 export { PAGE_SIZE, Window, type WindowToken } from "./window.ts";

@@ -71,6 +71,7 @@ export const workerSymbols = {
   },
   sp_piece: { parameters: ["i32", "buffer", "u32", "i32"], result: "i32" },
   sp_wl_transact: { parameters: ["i32", "i32", "buffer", "u32"], result: "i32" },
+  sp_wl_doorbell: { parameters: ["i32"], result: "i32" },
   sp_wl_memory: { parameters: ["i32", "f64"], result: "i32" },
   sp_accept: { parameters: ["i32"], result: "i32" },
 

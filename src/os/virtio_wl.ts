@@ -121,6 +121,19 @@ export class VirtioWl implements Disposable {
   }
 }
 
+/**
+ * Lets the VFD of an event cross without the device, and without a process of the host, where that is possible: of its
+ * counts one may then stand for several, or for none.
+ *
+ * @returns false when it is no such VFD
+ */
+export function makeDoorbell(event: Fd): boolean {
+  const result = library().sp_wl_doorbell(event.raw());
+  if (result === -Errno.ENOTTY || result === -Errno.EINVAL) return false;
+  check(result, "make a doorbell of", "an event");
+  return true;
+}
+
 const transaction = new Uint8Array(Transaction.data + PIECE);
 const fields = new DataView(transaction.buffer);
 

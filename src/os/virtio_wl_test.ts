@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { memfd, OsError, receiveVfds, sendVfds, VirtioWl } from "./mod.ts";
+import { makeDoorbell, memfd, OsError, receiveVfds, sendVfds, VirtioWl } from "./mod.ts";
 
 const failure = (code: string) => (error: unknown) => {
   assert.ok(error instanceof OsError, String(error));
@@ -21,6 +21,7 @@ Deno.test("what is no device of Virtio Wayland refuses, and nothing is made of i
   using file = memfd("none", 4096);
   assert.throws(() => sendVfds(file, new Uint8Array(1)), failure("ENOTTY"));
   assert.throws(() => receiveVfds(file, new Uint8Array(1)), failure("ENOTTY"));
+  assert.equal(makeDoorbell(file), false);
 });
 
 Deno.test("names and sizes are checked before the driver sees them", () => {

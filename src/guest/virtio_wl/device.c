@@ -192,6 +192,8 @@ static void wl_down(struct wl_device *wl)
 	wl_empty_in_queue(wl);
 	wl_out_drain(wl);
 	wl_vfd_retire_all(wl);
+	/* One that comes too late must not reach the device when that is up again. */
+	wl_bell_flush();
 	vdev->config->del_vqs(vdev);
 }
 
@@ -281,6 +283,7 @@ static int wl_probe(struct virtio_device *vdev)
 	wl->has_memory = virtio_has_feature(vdev, WL_F_USE_SHMEM);
 	wl->has_size64 = virtio_has_feature(vdev, WL_F_SIZE64);
 	wl->has_events = virtio_has_feature(vdev, WL_F_EVENTS);
+	wl->has_doorbells = virtio_has_feature(vdev, WL_F_DOORBELLS);
 	wl->has_credit = virtio_has_feature(vdev, WL_F_CREDIT);
 	wl_find_region(wl);
 
@@ -375,6 +378,7 @@ static const unsigned int wl_features[] = {
 	WL_F_SIZE64,
 	WL_F_EVENTS,
 	WL_F_CREDIT,
+	WL_F_DOORBELLS,
 };
 
 static struct virtio_driver wl_driver = {
@@ -402,9 +406,14 @@ static int __init wl_init(void)
 	error = wl_files_init();
 	if (error)
 		goto destroy;
+	error = wl_doorbells_init();
+	if (error)
+		goto close_files;
 	error = register_virtio_driver(&wl_driver);
 	if (!error)
 		return 0;
+	wl_doorbells_exit();
+close_files:
 	wl_files_exit();
 destroy:
 	destroy_workqueue(wl_workqueue);
@@ -415,6 +424,7 @@ module_init(wl_init);
 static void __exit wl_exit(void)
 {
 	unregister_virtio_driver(&wl_driver);
+	wl_doorbells_exit();
 	/* No file is open; works that end now have let go of the module as their last act but one. */
 	destroy_workqueue(wl_workqueue);
 	wl_files_exit();

@@ -1,6 +1,7 @@
 import kbuild from "./Kbuild" with { type: "text" };
 import kconfig from "./Kconfig" with { type: "text" };
 import device from "./device.c" with { type: "text" };
+import doorbell from "./doorbell.c" with { type: "text" };
 import event from "./event.c" with { type: "text" };
 import memory from "./memory.c" with { type: "text" };
 import newVfd from "./new.c" with { type: "text" };
@@ -21,6 +22,7 @@ export const virtioWlDriver: GuestDriver = {
     "Kbuild": kbuild,
     "Kconfig": kconfig,
     "device.c": device,
+    "doorbell.c": doorbell,
     "event.c": event,
     "memory.c": memory,
     "new.c": newVfd,

@@ -16,17 +16,20 @@ void wl_event_arm(struct wl_vfd *vfd)
 	spin_unlock_irq(&vfd->lock);
 	if (arm)
 		wl_note_send(&vfd->arm, 0);
+	wl_bell_want(vfd, true);
 }
 
-/* The host's counter had this value. Ours stays at its largest when they are too many. */
+/* The host's counter had this value. Ours stays at its largest when they are too many. Anywhere. */
 void wl_event_add(struct wl_vfd *vfd, u64 value)
 {
-	spin_lock_irq(&vfd->lock);
+	unsigned long flags;
+
+	spin_lock_irqsave(&vfd->lock, flags);
 	if (value > U64_MAX - 1 - vfd->counter)
 		vfd->counter = U64_MAX - 1;
 	else
 		vfd->counter += value;
-	spin_unlock_irq(&vfd->lock);
+	spin_unlock_irqrestore(&vfd->lock, flags);
 	wake_up_poll(&vfd->wait, EPOLLIN | EPOLLRDNORM);
 }
 
@@ -77,6 +80,9 @@ ssize_t wl_event_write(struct kiocb *iocb, struct iov_iter *from)
 		return -EFAULT;
 	if (value == U64_MAX)
 		return -EINVAL;
+	if (value && wl_bell_ring(vfd))
+		return sizeof(value);
+	wl_bell_want(vfd, false);
 	vector.iov_base = &value;
 	vector.iov_len = sizeof(value);
 	iov_iter_kvec(&bytes, WRITE, &vector, 1, sizeof(value));

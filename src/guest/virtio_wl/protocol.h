@@ -22,6 +22,7 @@
 #define WL_F_SIZE64 16
 #define WL_F_EVENTS 17
 #define WL_F_CREDIT 18
+#define WL_F_DOORBELLS 19
 
 /* Types of messages. */
 #define WL_CMD_VFD_NEW 0x100
@@ -35,6 +36,7 @@
 #define WL_CMD_VFD_NEW_EVENT 0x180
 #define WL_CMD_VFD_EVENT_ARM 0x181
 #define WL_CMD_VFD_CREDIT 0x182
+#define WL_CMD_VFD_DOORBELL 0x183
 
 #define WL_RESP_OK 0x1000
 #define WL_RESP_VFD_NEW 0x1001
@@ -78,6 +80,16 @@ struct wl_vfd_note {
 
 #define WL_VFD_NOTE_SIZE 12
 static_assert(offsetof(struct wl_vfd_note, bytes) == WL_VFD_NOTE_SIZE);
+
+/* DOORBELL; flags are READ or WRITE. */
+struct wl_vfd_doorbell {
+	struct wl_header header;
+	__le32 vfd_id;
+	__le32 slot;
+	__le32 flags;
+};
+
+static_assert(sizeof(struct wl_vfd_doorbell) == 20);
 
 /* NEW and its kin, in both directions. */
 struct wl_vfd_new {

@@ -158,6 +158,8 @@ static void wl_note_done(struct wl_request *request, int error)
 	spin_unlock_irqrestore(&vfd->lock, flags);
 	if (note == &vfd->credit)
 		wl_give_credit(vfd);
+	else if (note == &vfd->close)
+		wl_bell_release(vfd);
 	wl_vfd_put(vfd);
 }
 

@@ -42,6 +42,7 @@ static void wl_vfd_free(struct kref *ref)
 	struct wl_vfd *vfd = container_of(ref, struct wl_vfd, ref);
 
 	kfree(vfd->memory);
+	kfree(vfd->bells);
 	wl_device_put(vfd->wl);
 	kfree(vfd);
 }
@@ -113,18 +114,21 @@ static void wl_vfd_empty(struct wl_vfd *vfd, struct list_head *vfds)
 	}
 }
 
-/* The end, when a VFD is closed and none of its pages is in use: the host may take it away now. */
-static void wl_vfd_finish_once(struct wl_vfd *vfd)
+/* The end, when a VFD is closed and nothing of it is in use: the host may take it away now. Anywhere. */
+void wl_vfd_finish_once(struct wl_vfd *vfd)
 {
+	unsigned long flags;
 	bool finish;
 
-	spin_lock_irq(&vfd->lock);
-	finish = vfd->closed && vfd->unmapped && !vfd->finished;
+	spin_lock_irqsave(&vfd->lock, flags);
+	finish = vfd->closed && vfd->unmapped && !wl_bell_is_asked(vfd) && !vfd->finished;
 	vfd->finished |= finish;
-	spin_unlock_irq(&vfd->lock);
+	spin_unlock_irqrestore(&vfd->lock, flags);
 	if (!finish)
 		return;
-	wl_note_send(&vfd->close, 0);
+	/* Else its slots are free when the device has answered. */
+	if (!wl_note_send(&vfd->close, 0))
+		wl_bell_release(vfd);
 	wl_vfd_put(vfd);
 }
 
@@ -236,6 +240,7 @@ void wl_vfd_retire_all(struct wl_device *wl)
 		vfd->dead = true;
 		spin_unlock_irq(&wl->out_lock);
 		wl_vfd_hang_up(vfd);
+		wl_bell_release(vfd);
 		if (!vfd->owned) {
 			wl_vfd_close(vfd);
 			continue;

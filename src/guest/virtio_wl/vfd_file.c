@@ -87,6 +87,11 @@ static long wl_ioctl(struct file *file, unsigned int command, unsigned long argu
 	}
 }
 
+static long wl_event_ioctl(struct file *file, unsigned int command, unsigned long argument)
+{
+	return command == VIRTWL_IOCTL_DOORBELL ? wl_bell_ioctl(file->private_data) : -ENOTTY;
+}
+
 static loff_t wl_llseek(struct file *file, loff_t offset, int whence)
 {
 	struct wl_vfd *vfd = file->private_data;
@@ -110,6 +115,7 @@ static void wl_show_fdinfo(struct seq_file *seq, struct file *file)
 	else
 		seq_printf(seq, "wl-queued:\t%u\nwl-sends:\t%u\n", READ_ONCE(vfd->queued), READ_ONCE(vfd->sends));
 	seq_printf(seq, "wl-hung-up:\t%d\n", READ_ONCE(vfd->hung_up));
+	wl_bell_show(seq, vfd);
 }
 
 static const struct file_operations wl_stream_fops = {
@@ -129,6 +135,8 @@ static const struct file_operations wl_event_fops = {
 	.poll = wl_poll,
 	.read_iter = wl_event_read,
 	.write_iter = wl_event_write,
+	.unlocked_ioctl = wl_event_ioctl,
+	.compat_ioctl = compat_ptr_ioctl,
 	.show_fdinfo = wl_show_fdinfo,
 };
 

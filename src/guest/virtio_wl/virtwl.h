@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: (GPL-2.0 WITH Linux-syscall-note) OR BSD-3-Clause */
 /*
- * What programs speak with /dev/wl0. The interface of ChromeOS' guests, which existing programs expect, and one type of
- * our own, VIRTWL_IOCTL_NEW_EVENT.
+ * What programs speak with /dev/wl0. The interface of ChromeOS' guests, which existing programs expect, and two things
+ * of our own, VIRTWL_IOCTL_NEW_EVENT and VIRTWL_IOCTL_DOORBELL.
  */
 #ifndef _UAPI_LINUX_VIRTWL_H
 #define _UAPI_LINUX_VIRTWL_H
@@ -58,5 +58,11 @@ struct virtwl_ioctl_dmabuf_sync {
 #define VIRTWL_IOCTL_SEND _IOR(VIRTWL_IOCTL_BASE, 0x01, struct virtwl_ioctl_txn)
 #define VIRTWL_IOCTL_RECV _IOW(VIRTWL_IOCTL_BASE, 0x02, struct virtwl_ioctl_txn)
 #define VIRTWL_IOCTL_DMABUF_SYNC _IOR(VIRTWL_IOCTL_BASE, 0x03, struct virtwl_ioctl_dmabuf_sync)
+
+/*
+ * Ours, on the descriptor of an event: counts that come close to each other may be merged into one, so let it cross
+ * without the device, and without a process of the host, where that is possible. Where not, nothing changes.
+ */
+#define VIRTWL_IOCTL_DOORBELL _IO(VIRTWL_IOCTL_BASE, 0x10)
 
 #endif /* _UAPI_LINUX_VIRTWL_H */

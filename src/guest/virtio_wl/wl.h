@@ -5,7 +5,8 @@
  * The host is not trusted: what it writes is copied once and checked before use, what it may make us keep is bounded.
  *
  * Locks, the outer first: power (bringing the device up and down), receive_lock (readers of a VFD), memory.lock (struct
- * pages come and go), memory.mapped (faults against hanging up), out_lock and a VFD's lock (leaves; taken in interrupts).
+ * pages come and go), memory.mapped (faults against hanging up), the lock of a doorbell's slot, out_lock and a VFD's lock (leaves;
+ * the last three are taken in interrupts).
  */
 #ifndef VIRTIO_WL_H
 #define VIRTIO_WL_H
@@ -28,6 +29,8 @@
 #include "virtwl.h"
 
 struct iov_iter;
+struct seq_file;
+struct wl_doorbells;
 struct wl_vfd;
 
 /* A command to the device. What it points to stays until `done`. */
@@ -58,7 +61,7 @@ struct wl_device {
 	char name[16];
 	int index;
 
-	bool has_flags, has_memory, has_size64, has_events, has_credit;
+	bool has_flags, has_memory, has_size64, has_events, has_credit, has_doorbells;
 	phys_addr_t region;
 	u64 region_size;		/* 0: no memory */
 	u64 region_requested_size;
@@ -114,6 +117,30 @@ struct wl_note {
 	struct wl_vfd_note command;
 	struct wl_header response;
 	bool sent;			/* and not answered yet; by the VFD's lock */
+};
+
+enum wl_bell_state {
+	WL_BELL_UNASKED,
+	WL_BELL_ASKED,		/* a slot is looked for, or the device is asked to bind it */
+	WL_BELL_BOUND,
+	WL_BELL_RELAYED,	/* there is no slot, or the device refused, or it is over */
+};
+
+/* How one direction of an event crosses without the device. */
+struct wl_bell {
+	struct wl_request request;
+	struct wl_vfd_doorbell command;
+	struct wl_header response;
+	struct work_struct work;
+	bool reads;
+	enum wl_bell_state state;	/* by the VFD's lock */
+	struct wl_doorbells *doorbells;	/* while it has a slot, with a reference */
+	u32 slot;
+	u8 __iomem *page;		/* to be written to; against RCU */
+};
+
+struct wl_bells {
+	struct wl_bell read, write;
 };
 
 enum wl_memory_state {
@@ -174,6 +201,7 @@ struct wl_vfd {
 
 	u64 counter;			/* of an event */
 	bool armed;
+	struct wl_bells *bells;		/* of an event that may cross without the device */
 	struct wl_memory *memory;
 
 	struct wl_note close, arm, credit;
@@ -204,6 +232,7 @@ struct wl_vfd *wl_vfd_alloc(struct wl_device *wl, enum wl_kind kind, bool readab
 void wl_vfd_put(struct wl_vfd *vfd);
 struct wl_vfd *wl_vfd_find(struct wl_device *wl, u32 id);
 void wl_vfd_hang_up(struct wl_vfd *vfd);
+void wl_vfd_finish_once(struct wl_vfd *vfd);
 void wl_vfd_close(struct wl_vfd *vfd);
 void wl_vfd_drop(struct wl_vfd *vfd);
 void wl_vfd_retire_all(struct wl_device *wl);
@@ -238,6 +267,17 @@ void wl_event_arm(struct wl_vfd *vfd);
 void wl_event_add(struct wl_vfd *vfd, u64 value);
 ssize_t wl_event_read(struct kiocb *iocb, struct iov_iter *to);
 ssize_t wl_event_write(struct kiocb *iocb, struct iov_iter *from);
+
+/* doorbell.c */
+int wl_doorbells_init(void);
+void wl_doorbells_exit(void);
+long wl_bell_ioctl(struct wl_vfd *vfd);
+void wl_bell_want(struct wl_vfd *vfd, bool reads);
+bool wl_bell_ring(struct wl_vfd *vfd);
+bool wl_bell_is_asked(const struct wl_vfd *vfd);
+void wl_bell_release(struct wl_vfd *vfd);
+void wl_bell_flush(void);
+void wl_bell_show(struct seq_file *seq, const struct wl_vfd *vfd);
 
 /* memory.c */
 struct wl_memory *wl_memory_reserve(struct wl_device *wl, u64 pfn, u64 size);
