@@ -9,7 +9,15 @@ const STREAM_MIB = Number(Deno.env.get("SPECTRUM_WL_MIB") ?? 64);
 const MEMORY_TURNS = Number(Deno.env.get("SPECTRUM_WL_TURNS") ?? 500);
 const LIES = Number(Deno.env.get("SPECTRUM_WL_LIES") ?? 20_000);
 
-const SOCKETS = ["--wl-socket", "test=/tmp/wl.sock", "--wl-socket", "dead=/tmp/wl-dead.sock"];
+const DOORBELLS = 12;
+const CONFIG = "/tmp/wl.toml";
+/** The configuration of a VM whose sockets are ours. */
+const CONFIG_TEXT = `[wl]
+doorbells = ${DOORBELLS}
+[wl.sockets]
+test = "/tmp/wl.sock"
+dead = "/tmp/wl-dead.sock"
+`;
 
 /** One disk past the host's page cache, and one through it: `/dev/vda` and `/dev/vdb`. */
 const DISK_FILES = ["/scratch/wl-direct.img", "/tmp/wl-cached.img"];
@@ -23,7 +31,7 @@ export async function wlTests(t: Deno.TestContext, bench: Bench): Promise<void> 
   await bench.step(t, "C programs share everything with the host", async (t) => {
     const host = await startHost(bench);
     await makeDisks(bench);
-    const vm = await bench.start([...SOCKETS, ...DISKS], bench.wl.small);
+    const vm = await bench.start([CONFIG, ...DISKS], bench.wl.small);
     await vm.run("dmesg -c >/dev/null");
     const passes = async (tests: string) => {
       const output = await vm.run(`wl_guest ${tests}; dmesg | grep -E "${BROKEN.source}"`);
@@ -54,6 +62,19 @@ export async function wlTests(t: Deno.TestContext, bench: Bench): Promise<void> 
       "a program that takes memory away under its direct I/O harms nobody",
       () => passes("torn /dev/vda 4 0 torn /dev/vdb 4 0 direct /dev/vda direct /dev/vdb"),
     );
+    await t.step(
+      "events cross by doorbells, by as many as there are",
+      () => passes(`doorbells ${DOORBELLS} 200 many 4`),
+    );
+    await t.step(
+      "the doorbell function goes and comes back",
+      () => passes(`unbind doorbells ${DOORBELLS} 5`),
+    );
+    await t.step("pages and masks that are written at random ring, at most", async () => {
+      await passes(`tease ${DOORBELLS} 3000 doorbells ${DOORBELLS} 5`);
+      const counts = await vm.run("grep doorbell /proc/interrupts");
+      assert.match(counts, / [1-9]\d* .*virtio_wl-doorbell0\r?\n/);
+    });
     await t.step("a device that dies takes what was open with it, and comes back", async () => {
       await vm.process.write('(wl_guest torn /dev/vda 15 1; echo "the disk is left with $?") & ');
       await vm.process.write('wl_guest death; echo "it ends with $?"\n');
@@ -83,11 +104,11 @@ export async function wlTests(t: Deno.TestContext, bench: Bench): Promise<void> 
       const script = `
 dmesg -c >/dev/null
 insmod /modules/virtio_wl.ko && mount -t debugfs d /sys/kernel/debug
-wl_guest cached /sys/kernel/debug/x86/pat_memtype_list pass pipes 1 events 20 memory 5 direct /dev/vda
+wl_guest cached /sys/kernel/debug/x86/pat_memtype_list pass pipes 1 events 20 memory 5 direct /dev/vda doorbells ${DOORBELLS} 20
 sleep 1; rmmod virtio_wl && insmod /modules/virtio_wl.ko pages=0 &&
-wl_guest cached /sys/kernel/debug/x86/pat_memtype_list memory 5 plain /dev/vda && echo "all is well"
+wl_guest cached /sys/kernel/debug/x86/pat_memtype_list memory 5 plain /dev/vda unbind && echo "all is well"
 dmesg | grep -E "${BROKEN.source}"`;
-      const { status, stdout, stderr } = await bench.boot(script, [...SOCKETS, ...DISKS], {
+      const { status, stdout, stderr } = await bench.boot(script, [CONFIG, ...DISKS], {
         guest: bench.wl.debian,
       });
       assert.equal(status, 0, stderr);
@@ -149,7 +170,7 @@ async function held(bench: Bench): Promise<string[]> {
 
 /** The other side of `wl_guest`. */
 async function startHost(bench: Bench) {
-  await bench.sh("rm -f /tmp/wl.sock");
+  await bench.sh(`rm -f /tmp/wl.sock; cat >${CONFIG} <<end\n${CONFIG_TEXT}end`);
   const program = `${TREE}/tests/lab/wl/host.ts`;
   const { process, said } = await startProgram(bench, [program, "/tmp/wl.sock"]);
   await bench.sh("while [ ! -S /tmp/wl.sock ]; do sleep 0.1; done");

@@ -238,6 +238,26 @@ const commands: Record<string, Serve> = {
     await peer.end();
   },
 
+  /** Answers each ring of one event by a ring of the other. */
+  async bells(peer) {
+    assert.equal(await peer.text(1), "e");
+    using ours = EventFd.adopt(peer.descriptor()), theirs = EventFd.create();
+    await peer.send("e", [theirs.fd]);
+    const end = peer.end().then(() => "end");
+    while (await Promise.race([happened(theirs.fd, Events.In), end]) !== "end") {
+      theirs.drain();
+      ours.signal();
+    }
+  },
+
+  /** Rings every event that comes. */
+  async ring(peer) {
+    while (await peer.some(1) !== undefined) {
+      using event = EventFd.adopt(peer.descriptor());
+      event.signal();
+    }
+  },
+
   async big(peer, size) {
     using fd = memfd("big", size);
     const places = [0, size / 2, 2 ** 32 + 8192, size - PAGE_SIZE];

@@ -6,6 +6,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <glob.h>
 #include <poll.h>
 #include <pthread.h>
 #include <setjmp.h>
@@ -454,6 +455,217 @@ static void test_events(char **arguments)
 	close(fd);
 }
 
+/* ---- Doorbells: events that cross without the device */
+
+#define FUNCTION_DRIVER "/sys/bus/pci/drivers/virtio_wl_doorbell/"
+#define DOORBELLS_MAX 64
+
+/* The slot by which a direction of an event crosses, or -1. */
+static int doorbell_slot(int vfd, const char *direction)
+{
+	char path[40], line[80], name[40];
+	int slot = -1;
+	FILE *info;
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", vfd);
+	snprintf(name, sizeof(name), "wl-doorbell-%s:\t%%d", direction);
+	info = fopen(path, "r");
+	must(info, "cannot open %s", path);
+	while (fgets(line, sizeof(line), info))
+		sscanf(line, name, &slot);
+	fclose(info);
+	return slot;
+}
+
+/* The same when that has been settled; it is never told that there is none. */
+static int await_slot(int vfd, const char *direction, int milliseconds)
+{
+	int slot;
+
+	while ((slot = doorbell_slot(vfd, direction)) < 0 && milliseconds > 0) {
+		usleep(10000);
+		milliseconds -= 10;
+	}
+	return slot;
+}
+
+static int make_doorbell(void)
+{
+	int vfd = make_vfd(VIRTWL_IOCTL_NEW_EVENT, 0, NULL);
+
+	must(vfd >= 0, "cannot make an event");
+	must(ioctl(vfd, VIRTWL_IOCTL_DOORBELL) == 0, "an event cannot be a doorbell");
+	must(ioctl(vfd, VIRTWL_IOCTL_DOORBELL) == 0, "nor twice");
+	return vfd;
+}
+
+/* Begins to wait for an event, and has the host ring it. */
+static void have_rung(int fd, int vfd)
+{
+	wait_for(vfd, POLLIN, 0);
+	must(send_message(fd, "r", 1, vfd, -1) == 0, "cannot send an event");
+}
+
+/* doorbells SLOTS TURNS: events cross by all slots that there are, others as before, and slots are used again. */
+static void test_doorbells(char **arguments)
+{
+	int slots = atoi(arguments[0]), turns = atoi(arguments[1]);
+	int fd = context("bells"), ring = context("ring"), ours = make_doorbell(), theirs;
+	int vfds[DOORBELLS_MAX + 4], bound = 0, first;
+	char letter;
+
+	must(slots <= DOORBELLS_MAX, "too many slots");
+	must(send_message(fd, "e", 1, ours, -1) == 0, "cannot send an event");
+	receive_all(fd, &letter, 1, &theirs);
+	must(theirs >= 0, "no event of the host came");
+	must(ioctl(theirs, VIRTWL_IOCTL_DOORBELL) == 0, "an event of the host cannot be a doorbell");
+	must(ioctl(fd, VIRTWL_IOCTL_DOORBELL) == -1 && errno == ENOTTY, "a context can be a doorbell");
+	for (int i = 0; i < turns; i++) {
+		/* The first ones go while there is no slot yet. */
+		write_event(theirs, 1 + i % 3);
+		must(read_event(ours) > 0, "turn %d brought nothing", i);
+	}
+	must(await_slot(ours, "read", 10000) >= 0, "what we read crosses by the device");
+	must(await_slot(theirs, "write", 10000) >= 0, "what we write crosses by the device");
+	must(doorbell_slot(ours, "write") < 0 && doorbell_slot(theirs, "read") < 0, "a slot that nobody needs");
+	close(ours);
+	close(theirs);
+
+	/* More than there are slots, twice. */
+	for (int turn = 0; turn < 2; turn++, bound = 0) {
+		for (int i = 0; i < slots + 4; i++) {
+			vfds[i] = make_doorbell();
+			have_rung(ring, vfds[i]);
+		}
+		for (int i = 0; i < slots + 4; i++)
+			must(read_event(vfds[i]) > 0, "event %d does not come", i);
+		first = await_slot(vfds[0], "read", 10000);
+		must(first >= 0, "the first has no slot");
+		for (int i = 0; i < slots + 4; i++)
+			bound += await_slot(vfds[i], "read", i < slots ? 10000 : 50) >= 0;
+		must(bound == slots, "%d of %d slots are used", bound, slots);
+		for (int i = 0; i < slots + 4; i++) {
+			have_rung(ring, vfds[i]);
+			must(read_event(vfds[i]) > 0, "event %d does not come again", i);
+			close(vfds[i]);
+		}
+		/* The device answers in its own time. */
+		usleep(200000);
+	}
+	close(fd);
+	close(ring);
+}
+
+static void write_file(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY);
+
+	must(fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text), "cannot write to %s", path);
+	close(fd);
+}
+
+/* What the PCI function is called. */
+static void function_name(char *name, size_t size)
+{
+	glob_t found;
+
+	must(!glob(FUNCTION_DRIVER "0*", 0, NULL, &found), "there is no doorbell function");
+	snprintf(name, size, "%s", found.gl_pathv[0] + strlen(FUNCTION_DRIVER));
+	globfree(&found);
+}
+
+/* unbind: the function goes while events use it, and comes back. */
+static void test_unbind(char **arguments)
+{
+	int fd = context("bells"), ring = context("ring"), ours = make_doorbell(), theirs, again;
+	char letter, name[64];
+	uint64_t value;
+
+	(void)arguments;
+	function_name(name, sizeof(name));
+	must(send_message(fd, "e", 1, ours, -1) == 0, "cannot send an event");
+	receive_all(fd, &letter, 1, &theirs);
+	must(ioctl(theirs, VIRTWL_IOCTL_DOORBELL) == 0, "an event of the host cannot be a doorbell");
+	again = make_doorbell();
+	write_event(theirs, 1);
+	must(read_event(ours) > 0, "nothing came");
+	must(await_slot(ours, "read", 10000) >= 0, "what we read crosses by the device");
+	must(await_slot(theirs, "write", 10000) >= 0, "what we write crosses by the device");
+
+	write_file(FUNCTION_DRIVER "unbind", name);
+	must(wait_for(ours, POLLIN, 10000) & POLLHUP, "an event without function goes on");
+	must(read(ours, &value, sizeof(value)) == 0, "it can be read");
+	/* Those that the guest writes, and new ones, are relayed. */
+	write_event(theirs, 1);
+	have_rung(ring, again);
+	must(read_event(again) > 0, "an event without function does not come");
+	must(await_slot(again, "read", 100) < 0, "it has a slot");
+	close(ours);
+	close(theirs);
+	close(again);
+
+	write_file(FUNCTION_DRIVER "bind", name);
+	again = make_doorbell();
+	have_rung(ring, again);
+	must(read_event(again) > 0, "an event does not come");
+	must(await_slot(again, "read", 10000) >= 0, "the new function has no slot");
+	close(again);
+	close(ring);
+	close(fd);
+}
+
+/* A BAR of the function. */
+static volatile uint32_t *map_bar(const char *name, int bar, size_t size)
+{
+	char path[128];
+	void *data;
+	int fd;
+
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/resource%d", name, bar);
+	fd = open(path, O_RDWR);
+	must(fd >= 0, "there is no %s", path);
+	must((data = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0)) != MAP_FAILED, "cannot map %s", path);
+	close(fd);
+	return data;
+}
+
+/* tease SLOTS N: so many stores at random to pages and masks of the function, while an event goes to and fro. */
+static void test_tease(char **arguments)
+{
+	int slots = atoi(arguments[0]), count = atoi(arguments[1]);
+	int fd = context("bells"), ours = make_doorbell(), theirs;
+	volatile uint32_t *pages, *table;
+	char letter, name[64];
+
+	function_name(name, sizeof(name));
+	pages = map_bar(name, 2, slots * 4096);
+	table = map_bar(name, 0, 4096);
+	must(send_message(fd, "e", 1, ours, -1) == 0, "cannot send an event");
+	receive_all(fd, &letter, 1, &theirs);
+	must(ioctl(theirs, VIRTWL_IOCTL_DOORBELL) == 0, "an event of the host cannot be a doorbell");
+	for (int i = 0; i < count; i++) {
+		volatile uint32_t *control = table + 4 * random_below(slots) + 3;
+
+		if (random_below(2))
+			pages[1024 * random_below(slots)] = i;
+		else
+			pages[random_below(1024 * slots)] = i;
+		must(pages[random_below(1024 * slots)] == 0, "a page reads as something");
+		if (random_below(4) == 0) {
+			*control ^= 1;
+			*control ^= 1;
+		}
+		if (i % 32)
+			continue;
+		write_event(theirs, 1);
+		must(read_event(ours) > 0, "turn %d brought nothing", i);
+	}
+	must(doorbell_slot(ours, "read") >= 0 && doorbell_slot(theirs, "write") >= 0, "it crossed by the device");
+	close(ours);
+	close(theirs);
+	close(fd);
+}
+
 /* big GIB: memory of the host of that size. */
 static void test_big(char **arguments)
 {
@@ -875,13 +1087,15 @@ static int touch_faults(volatile uint8_t *data)
 static void test_death(char **arguments)
 {
 	int fd = context("echo"), memory = make_vfd(VIRTWL_IOCTL_NEW_ALLOC, 1 << 20, NULL), again = -1;
-	int event = make_vfd(VIRTWL_IOCTL_NEW_EVENT, 0, NULL);
+	int event = make_doorbell(), is_bound;
 	uint8_t *data = map(memory, 1 << 20), *untouched = map(memory, 1 << 20);
 	uint64_t value = 1;
 
 	(void)arguments;
 	data[0] = 1;
 	echo(fd, 3);
+	wait_for(event, POLLIN, 0);
+	is_bound = await_slot(event, "read", 1000) >= 0;
 	printf("wl: death awaits\n");
 	fflush(stdout);
 	must(wait_for(fd, POLLIN, 120000) & POLLHUP, "the end does not show");
@@ -904,6 +1118,9 @@ static void test_death(char **arguments)
 	memory = make_vfd(VIRTWL_IOCTL_NEW_ALLOC, 1 << 20, NULL);
 	must(memory >= 0, "the new device has no memory");
 	must(!touch_faults(map(memory, 1 << 20)), "its memory cannot be touched");
+	event = make_doorbell();
+	wait_for(event, POLLIN, 0);
+	must(!is_bound || await_slot(event, "read", 10000) >= 0, "it has no doorbells");
 }
 
 /* many N: so many processes do a bit of everything at once. */
@@ -1092,7 +1309,8 @@ static const struct {
 	{ "direct", test_direct, 1 },   { "pass", test_pass, 0 },         { "silent", test_silent, 0 },
 	{ "hangup", test_hangup, 0 },   { "death", test_death, 0 },       { "many", test_many, 1 },
 	{ "cached", test_cached, 1 },   { "hostile", test_hostile, 1 },   { "torn", test_torn, 3 },
-	{ "plain", test_plain, 1 },
+	{ "plain", test_plain, 1 },     { "tease", test_tease, 2 },       { "doorbells", test_doorbells, 2 },
+	{ "unbind", test_unbind, 0 },
 };
 
 static void run(unsigned int test, char **arguments)

@@ -1,0 +1,40 @@
+import type { Bench } from "./machine.ts";
+
+/**
+ * Prints the context switches so far of each process of ours, those of vCPU threads apart, which the runtime calls
+ * worker-N: `KIND of PID: COUNT`.
+ */
+const SCRIPT = `
+for p in /proc/[0-9]*; do
+  words=$(tr '\\0' ' ' <$p/cmdline 2>/dev/null)
+  case $words in
+    *spectrum.js*) kind=monitor ;;
+    *device.js*) kind=$(echo \${words##*device.js }) ;;
+    *spectrum-starter*) kind=starter ;;
+    *) continue ;;
+  esac
+  sum=0
+  for t in $p/task/*; do
+    case $(cat $t/comm) in worker-*) continue ;; esac
+    sum=$((sum + $(sed -n 's/.*_switches:[^0-9]*//p' $t/status | tr '\\n' '+')0))
+  done
+  echo "$kind of \${p#/proc/}: $sum"
+done`;
+
+/** Context switches of the processes of ours, by process. */
+export class ContextSwitches {
+  private constructor(private readonly counts: ReadonlyMap<string, number>) {}
+
+  static async now(bench: Bench): Promise<ContextSwitches> {
+    const { stdout } = await bench.sh(SCRIPT);
+    const lines = stdout.trim().split("\n").map((line) => line.split(": "));
+    return new ContextSwitches(new Map(lines.map(([name, count]) => [name, Number(count)])));
+  }
+
+  /** What each process has had since then. */
+  since(before: ContextSwitches): Record<string, number> {
+    return Object.fromEntries(
+      [...this.counts].map(([name, count]) => [name, count - (before.counts.get(name) ?? 0)]),
+    );
+  }
+}
