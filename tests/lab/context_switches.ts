@@ -26,7 +26,8 @@ export class ContextSwitches {
   private constructor(private readonly counts: ReadonlyMap<string, number>) {}
 
   static async now(bench: Bench): Promise<ContextSwitches> {
-    const { stdout } = await bench.sh(SCRIPT);
+    // Not as an argument: its words are what it looks for.
+    const { stdout } = await bench.stage.run({ command: ["sh"], stdin: SCRIPT });
     const lines = stdout.trim().split("\n").map((line) => line.split(": "));
     return new ContextSwitches(new Map(lines.map(([name, count]) => [name, Number(count)])));
   }
