@@ -65,7 +65,7 @@ static void load_modules(void)
 	while (fgets(line, sizeof(line), order) != NULL) {
 		line[strcspn(line, "\n")] = 0;
 		snprintf(path, sizeof(path), "/modules/%s", line);
-		if (strncmp(line, "kvm", 3) == 0)
+		if (strstr(line, "/kvm/") != NULL)
 			await_clock();
 		int fd = open(path, O_RDONLY | O_CLOEXEC);
 		must(fd, "open", path);

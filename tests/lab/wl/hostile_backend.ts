@@ -3,6 +3,7 @@
  */
 
 import {
+  EventFd,
   type Fd,
   OsError,
   type Owned,
@@ -25,8 +26,6 @@ import {
 const [context, seed] = Deno.args;
 /** Requests that are answered well, so that the guest boots. */
 const GOOD = 300;
-/** So often it lies before it hangs up. */
-const LIES = 60;
 /** Header of a vhost-user message: request, flags, size. */
 const HEADER = 12;
 const REPLY_FLAGS = 5;
@@ -49,10 +48,18 @@ class LyingDisk implements VirtioDevice {
   readonly features = 0n;
   readonly queueCount = 4;
   readonly config = BlkConfig.encode({ capacity: 32768, numQueues: 4 });
+  /** After the driver was told of a lie, the connection ends. */
+  readonly #lied = EventFd.create();
+  readonly sources = [{
+    fd: this.#lied.fd,
+    ready: () => {
+      this.#lied.drain();
+      throw new Error("enough lies for now");
+    },
+  }];
   readonly #chain = new DescriptorChain(256);
   readonly #bytes: Uint8Array;
   #served = 0;
-  #lies = 0;
 
   constructor(window: Window) {
     this.#bytes = new Uint8Array(window.buffer);
@@ -67,11 +74,11 @@ class LyingDisk implements VirtioDevice {
         queue.complete(chain, 1);
         continue;
       }
-      if (++this.#lies % LIES === 0) throw new Error("enough lies for now");
       for (let i = random(4); i >= 0; i--) {
         if (random(2) === 0) chain.head = random(queue.size);
         queue.complete(chain, random(2 ** 32));
       }
+      this.#lied.signal();
     }
   }
 }
