@@ -3,10 +3,10 @@ import type { MachineMemory } from "../memory/mod.ts";
 import type { Activation, DoorbellControl, VirtioPciControl } from "../pci/mod.ts";
 import {
   BackendRefused,
+  countInflight,
   type Frontend,
   type InflightRegion,
   limited,
-  type Negotiated,
   ProtocolError,
   type SharedQueue,
 } from "../vhost/mod.ts";
@@ -20,6 +20,7 @@ import { MachineError } from "./outcome.ts";
 import { queuesOf, requestsUnderWay, ringIndex } from "./queue_state.ts";
 import type { SharedMapping, SharedMappings } from "./shared_mappings.ts";
 import { DeviceSharedMemory } from "./shared_memory.ts";
+import { unfit } from "./unfit.ts";
 import type { DeviceInfo } from "./vm_control.ts";
 
 /** Entries that we offer for a queue; the driver may take fewer. */
@@ -125,7 +126,7 @@ export class DeviceSupervisor {
     this.#search = new BackendSearch({
       device,
       reactor: around.reactor,
-      unfit: (offer) => this.#unfit(offer),
+      unfit: (offer) => unfit(control.activation(), offer),
       onFailure: (message) => this.#tellAway(message),
     });
     device.doorbells?.attach(around.doorbells);
@@ -358,16 +359,19 @@ export class DeviceSupervisor {
 
   /** The backend is away from here on; a new one is looked for. */
   #lose(frontend: Frontend, reason: string): void {
-    const requests = requestsUnderWay(queuesOf(this.#control, this.#around.memory));
+    const { memory, window } = this.#around;
     const now = performance.now();
     // One that never was at work leaves what its predecessor had in hand.
     this.#inflight = frontend.takeInflight() ?? this.#inflight;
+    const taken = this.#inflight && countInflight(this.#inflight, window);
+    const requests = `requests under way: ${requestsUnderWay(queuesOf(this.#control, memory))}` +
+      (taken === undefined ? "" : `, taken: ${taken}`);
     this.#frontend = undefined;
     this.#away ??= { since: now, over: Promise.withResolvers() };
     if (this.#parts.kind.diesWithBackend) this.#control.markBroken();
     this.#parts.doorbells?.end();
     this.#search.lost(now - this.#connectedAt);
-    this.#tellAway(`${reason}; requests under way: ${requests}; ${this.#search.outlook}`);
+    this.#tellAway(`${reason}; ${requests}; ${this.#search.outlook}`);
     frontend[Symbol.dispose]();
     this.#parts.backend.kill();
     this.#ended = this.#parts.backend.finish();
@@ -384,17 +388,6 @@ export class DeviceSupervisor {
   async #bringBack(): Promise<void> {
     const found = await this.#search.find(this.#closing.signal);
     if (found !== undefined) this.#enqueue(() => this.#welcome(found.frontend));
-  }
-
-  /** Why a backend with this offer cannot go on for the driver, if it cannot. */
-  #unfit({ features, queueCount }: Negotiated): string | undefined {
-    const activation = this.#control.activation();
-    if (activation === undefined) return undefined;
-    const missing = activation.features & ~features;
-    if (missing !== 0n) return `A new backend lacks features that the guest uses (${hex(missing)})`;
-    const used = Math.max(0, ...activation.queues.map(({ index }) => index + 1));
-    if (used <= queueCount) return undefined;
-    return `A new backend has ${queueCount} queues, and the guest uses ${used}`;
   }
 
   /** Repeats the handshake with a new backend; what the driver made available meanwhile is then served. */

@@ -1,6 +1,9 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
+import { memfd, openFile, Window, writeAll } from "../os/mod.ts";
 import { BackendRefusal } from "./backend_refusal.ts";
+import { countInflight } from "./count_inflight.ts";
+import { InflightRegion } from "./inflight_region.ts";
 import { InflightLog, inflightQueueBytes } from "./inflight_log.ts";
 
 const SIZE = 8;
@@ -102,4 +105,27 @@ Deno.test("notes of another kind are refused; garbage yields only heads that exi
       assert.deepEqual([...new Uint8Array(view.buffer, 0, START)], [...garbage.slice(0, START)]);
     },
   ));
+});
+
+Deno.test("a frontend counts what a backend had in hand, and does not trust its memory", () => {
+  const window = Window.reserve(2 ** 36);
+  const { view, log } = fresh();
+  log.recover(0);
+  for (const head of [1, 2, 5]) log.taken(head);
+  log.completing(2);
+  log.completed(2, 1);
+  const notes = new Uint8Array(view.buffer, START);
+  const count = (size: number, queues: number, fd = memfd("notes", 4096, { seal: false })) => {
+    using region = new InflightRegion(fd, size, 0, queues, SIZE);
+    writeAll(region.fd, notes);
+    return countInflight(region, window);
+  };
+  assert.equal(count(notes.length, 1), 2);
+  assert.equal(count(2 * notes.length, 2), 2);
+  assert.equal(count(notes.length - 1, 1), undefined, "shorter than what it is to hold");
+  assert.equal(count(2 ** 40, 2 ** 20), undefined, "more than is looked at");
+  assert.equal(count(2 ** 20, 4096 / notes.length + 1), undefined, "it ends before");
+  const file = Deno.makeTempFileSync();
+  assert.equal(count(notes.length, 1, openFile(file, { write: true })), undefined, "no memory");
+  Deno.removeSync(file);
 });

@@ -45,6 +45,7 @@ export type {
   SharedRegion,
   StartOptions,
 } from "./frontend_options.ts";
+export { countInflight } from "./count_inflight.ts";
 export { InflightRegion } from "./inflight_region.ts";
 export { Backend, type BackendHost, type Link, localLink } from "./backend.ts";
 export { BackendRefusal } from "./backend_refusal.ts";

@@ -17,7 +17,7 @@ import { SharedMappings } from "../shared_mappings.ts";
 const MEMORY = 2 ** 27;
 const QUEUE = 64;
 const SECTOR = 512;
-export const BLOCK = 4096;
+export const BLOCK = 2 ** 15;
 
 /** VERSION_1. */
 const WANTED = 1n << 32n;
