@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { type Bench, fromSource } from "./machine.ts";
+import { hostWorker, recoveryTests } from "./recovery/mod.ts";
 
 /** MiB that fio writes and verifies; by hand `SPECTRUM_FIO_MIB=2048`. */
 const FIO_MIB = Number(Deno.env.get("SPECTRUM_FIO_MIB") ?? 128);
@@ -71,7 +72,7 @@ export async function diskTests(t: Deno.TestContext, bench: Bench): Promise<void
     async (t) => {
       const image = "/scratch/held.img";
       await makeDisk(image, 0);
-      const vm = await bench.start(["--name", "holder", "--disk", image, "--rng"]);
+      const vm = await bench.start(["--name", "holder", "--disk", `${image},cache=none`, "--rng"]);
       const pids = await bench.sh(
         "for p in /proc/[0-9]*; do tr '\\0' ' ' <$p/cmdline 2>/dev/null | grep -q '[d]evice.js blk' && echo ${p#/proc/}; done",
       );
@@ -123,6 +124,7 @@ export async function diskTests(t: Deno.TestContext, bench: Bench): Promise<void
         assert.equal(await hash(`echo 3 >/proc/sys/vm/drop_caches; ${read}`), before);
         assert.match(vm.output, /the backend is back/);
       });
+      await recoveryTests(t, vm, "/dev/vda", "disk0", hostWorker(bench));
       assert.equal(await vm.powerOff(), 0);
       const left = await bench.sh("ls $XDG_RUNTIME_DIR/spectrum; ps | grep -c 'device.js [b]lk'");
       assert.equal(left.stdout.trim(), "0");

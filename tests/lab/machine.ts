@@ -17,6 +17,7 @@ import {
 } from "../../scripts/lab/mod.ts";
 import { spectrumCommand } from "../../scripts/spectrum_command.ts";
 import { debianRoot } from "./debian_root.ts";
+import { guestProgram } from "./guest_program.ts";
 import { wlFiles } from "./wl/guest_files.ts";
 import { openStage, type Stage, type StageProcess } from "../../scripts/stage.ts";
 
@@ -51,7 +52,11 @@ export class Bench implements AsyncDisposable {
 
   static async open(): Promise<Bench> {
     await compileSingleFile();
-    const debian = await debianGuest(), small = await smallGuest();
+    const load = await guestProgram(
+      "disk_load",
+      new URL("recovery/disk_load.c", import.meta.url),
+    );
+    const debian = await debianGuest(), small = await smallGuest([load]);
     const wl = {
       debian: await debianGuest(await wlFiles("debian")),
       small: await smallGuest(await wlFiles("small")),
@@ -191,15 +196,32 @@ export class RunningGuest {
 
   /** Resolves when the output contains a text. Rejects when the machine ends before. */
   async waitFor(text: string): Promise<void> {
-    let ended = false;
-    const end = this.process.status.then(() => {
-      ended = true;
+    await this.until(() => this.output.includes(text));
+  }
+
+  /**
+   * Resolves when something is so of the output. Rejects when the machine ends before.
+   *
+   * @param limit seconds after which it rejects, too
+   */
+  async until(condition: () => boolean, limit?: number): Promise<void> {
+    let over: unknown;
+    const end = (error: unknown) => {
+      over ??= error;
       this.#seen();
-    });
-    end.catch(() => {});
-    while (!this.output.includes(text)) {
-      if (ended) throw new Error(`The machine ended without "${text}":\n${this.output}`);
-      await new Promise<void>((resolve) => this.#seen = resolve);
+    };
+    const without = (what: string) => new Error(`${what} without ${condition}:\n${this.output}`);
+    this.process.status.then(() => end(without("The machine ended")), end);
+    const timer = limit === undefined
+      ? undefined
+      : setTimeout(() => end(without(`${limit} s went by`)), limit * 1000);
+    try {
+      while (!condition()) {
+        if (over !== undefined) throw over;
+        await new Promise<void>((resolve) => this.#seen = resolve);
+      }
+    } finally {
+      clearTimeout(timer);
     }
   }
 
