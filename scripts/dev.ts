@@ -1,4 +1,5 @@
-// `deno task dev`: boots the example VM, to a shell; without a terminal, to its self-check.
+// `deno task dev [--watch]`: boots the example VM, to a shell; without a terminal, to its self-check. With `--watch` its
+// workers are replaced when their source changes, while the guest goes on.
 import {
   buildExample,
   checkOutput,
@@ -7,12 +8,26 @@ import {
   SelfCheckError,
 } from "../examples/mod.ts";
 import { cacheDir, showProgress } from "../src/guest/mod.ts";
+import { here, inLab, watchExample } from "./dev/running_example.ts";
 import { runInLab } from "./lab/mod.ts";
 import { runAttached } from "./lab/run_attached.ts";
 import { ready } from "./ready.ts";
 import { realKvm } from "./real_kvm.ts";
 import { spectrumCommand } from "./spectrum_command.ts";
 
+const NAME = "example";
+
+const words = Deno.args.filter((word) => word !== "--");
+const watch = words.includes("--watch");
+const terminal = Deno.stdin.isTerminal() && Deno.stdout.isTerminal();
+if (words.some((word) => word !== "--watch")) {
+  console.error("dev: the only option is --watch.");
+  Deno.exit(1);
+}
+if (watch && !terminal) {
+  console.error("dev: --watch needs a terminal; without one the example checks itself and ends.");
+  Deno.exit(1);
+}
 await ready("guest");
 const kvm = realKvm();
 if (!kvm.real) {
@@ -24,7 +39,7 @@ const origin = example.kernel.name === "small"
   ? "our small kernel"
   : "Debian's kernel; a small one starts faster: deno task guest:kernel";
 console.error(`dev: the guest runs Linux ${example.kernel.version}, ${origin}`);
-if (Deno.stdin.isTerminal() && Deno.stdout.isTerminal()) {
+if (terminal) {
   Deno.exit(await shell(example, kvm.real));
 } else {
   Deno.exit(await selfCheck(example, kvm.real));
@@ -34,7 +49,7 @@ function command({ kernel, initrd, disk }: Example, words: string): string[] {
   const devices = ["--disk", disk, "--rng", "--memory", "512M", "--cpus", "2"];
   return [
     ...spectrumCommand,
-    ...["run", "--name", "example", "--kernel", kernel.name, "--initrd", initrd, ...devices],
+    ...["run", "--name", NAME, "--kernel", kernel.name, "--initrd", initrd, ...devices],
     ...["--cmdline", words],
   ];
 }
@@ -43,7 +58,12 @@ async function shell(example: Example, real: boolean): Promise<number> {
   const words = command(example, "quiet");
   if (real) {
     const child = new Deno.Command(words[0], { args: words.slice(1) }).spawn();
-    return (await child.status).code;
+    const over = new AbortController();
+    const watching = watch ? watchExample(here, NAME, over.signal) : undefined;
+    const { code } = await child.status;
+    over.abort();
+    await watching;
+    return code;
   }
   console.error("dev: in the lab, what you write to the disk is gone afterwards.");
   return await runAttached({
@@ -51,7 +71,7 @@ async function shell(example: Example, real: boolean): Promise<number> {
     files: [example.initrd, example.disk],
     user: false,
     keep: false,
-  });
+  }, watch ? (session, signal) => watchExample(inLab(session), NAME, signal) : undefined);
 }
 
 /** Runs the guest's self-check and compares what it read from its disk with the image. */

@@ -8,9 +8,13 @@ const ENDINGS = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
 /**
  * Runs a command in a lab host with our stdin, stdout, stderr and, where those are one, our terminal.
  *
+ * @param attend what goes on in the lab meanwhile, until the signal
  * @returns the command's exit status
  */
-export async function runAttached(options: LabArguments): Promise<number> {
+export async function runAttached(
+  options: LabArguments,
+  attend?: (session: LabSession, signal: AbortSignal) => Promise<void>,
+): Promise<number> {
   await using session = await LabSession.start(options);
   for (const [signal, status] of Object.entries(ENDINGS) as [keyof typeof ENDINGS, number][]) {
     Deno.addSignalListener(signal, () => {
@@ -19,7 +23,11 @@ export async function runAttached(options: LabArguments): Promise<number> {
     });
   }
   const { command, user, timeout } = options;
+  const over = new AbortController();
+  const attended = attend?.(session, over.signal);
   const status = await attached(session, { command, user, timeout });
+  over.abort();
+  await attended;
   if (options.out !== undefined) await session.copyOut("/out", options.out);
   if (options.keep && hasTerminal()) {
     console.error(`lab: status ${status}. This shell is in the same lab host; leave it to end.`);
