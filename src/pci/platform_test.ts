@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { leakedDescriptors, trackDescriptors } from "../os/mod.ts";
+import { EventFd, leakedDescriptors, trackDescriptors } from "../os/mod.ts";
 import type { AccessSize } from "../bus/mod.ts";
 import { DISK, DISK_FEATURES, TestDriver, testPlatform } from "./testing.ts";
 
@@ -17,6 +17,11 @@ Deno.test("nothing that is opened stays open", () => {
   trackDescriptors();
   try {
     testPlatform([DISK, RNG, MANY])[Symbol.dispose]();
+    {
+      using machine = testPlatform([DISK], 8);
+      using event = EventFd.create();
+      assert.ok(machine.control.doorbells?.bind(0, event.fd.dup(), "page"));
+    }
     assert.throws(() => testPlatform([DISK, { ...RNG, maxQueues: 256 }]), /256 queues/);
     assert.deepEqual(leakedDescriptors(), []);
   } finally {
@@ -57,12 +62,12 @@ const access = fc.record({
     fc.record({ space: fc.constant("ecam"), address: fc.nat(0xf_ffff) }),
     fc.record({
       space: fc.constant("ecam"),
-      address: fc.tuple(fc.nat(3), fc.nat(255)).map(([slot, register]) => slot << 15 | register),
+      address: fc.tuple(fc.nat(4), fc.nat(255)).map(([slot, register]) => slot << 15 | register),
     }),
     fc.record({
       space: fc.constant("bar"),
       address: fc.tuple(
-        fc.constantFrom(1, 2, 3),
+        fc.constantFrom(1, 2, 3, 4),
         fc.oneof(fc.nat(0x40), fc.nat(0x7fff), fc.nat(0x40).map((n) => 0x4000 + n)),
       ).map(([slot, offset]) => slot * 0x1_0000 + offset),
     }),
@@ -81,7 +86,7 @@ const access = fc.record({
 Deno.test("no access of a guest throws, hangs, or reaches outside, whatever came before", () => {
   fc.assert(
     fc.property(fc.array(access, { minLength: 50, maxLength: 300 }), fc.boolean(), (list, up) => {
-      using machine = testPlatform([DISK, RNG, { ...DISK, name: "disk1" }]);
+      using machine = testPlatform([DISK, RNG, { ...DISK, name: "disk1" }], 8);
       const { control, vm } = machine;
       for (const device of control.virtio) {
         device.setOffered({
@@ -91,6 +96,13 @@ Deno.test("no access of a guest throws, hangs, or reaches outside, whatever came
         });
       }
       const drivers = [1, 2, 3].map((slot) => new TestDriver(control, vm, slot));
+      const all = [...drivers, new TestDriver(control, vm, 4)];
+      using event = EventFd.create();
+      using other = EventFd.create();
+      const { doorbells } = control;
+      assert.ok(doorbells !== undefined);
+      assert.ok(doorbells.bind(0, event.fd.dup(), "interrupt"));
+      assert.ok(doorbells.bind(1, other.fd.dup(), "page"));
       const homes = drivers.map(({ bar }) => bar);
       for (const driver of drivers) {
         driver.setConfig(4, 2, 6);
@@ -108,7 +120,7 @@ Deno.test("no access of a guest throws, hangs, or reaches outside, whatever came
           ? 0xe000_0000 + place.address
           : place.space === "window"
           ? 0xc000_0000 + place.address
-          : drivers[Math.floor(place.address / 0x1_0000) - 1].bar + place.address % 0x1_0000;
+          : all[Math.floor(place.address / 0x1_0000) - 1].bar + place.address % 0x1_0000;
         if (write) bus.writeFrom(address, size, data, 0);
         else bus.readInto(address, size, data, 0);
         if (write && size < 8) bus.write(address, size as AccessSize, value);
@@ -141,6 +153,7 @@ Deno.test("no access of a guest throws, hangs, or reaches outside, whatever came
         device.completeReset();
       }
       for (const driver of drivers) assert.equal(driver.status, 0);
+      doorbells.clear();
       assert.deepEqual([vm.irqfds.size, vm.doorbells.size], [0, 0]);
       drivers[0].start(1n << 32n);
       assert.equal(drivers[0].status, 0xf);
