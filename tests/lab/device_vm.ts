@@ -3,6 +3,7 @@ import { cacheDir, deviceImage } from "../../src/guest/mod.ts";
 import { GUEST_READY } from "../../scripts/lab/mod.ts";
 import { ContextSwitches } from "./context_switches.ts";
 import { type Bench, fromSource, RunningGuest } from "./machine.ts";
+import { recoveryTests } from "./recovery/mod.ts";
 
 /** Seconds; the runtime starts four times in the device VM. */
 const LIMIT = 600;
@@ -71,28 +72,43 @@ setsid cttyhack sh -i </dev/console
 poweroff -f
 `;
 
-/** A root file system of busybox alone. */
-const ROOT = `
+/** A root file system of busybox, and a program out of the RAM disk of tests. */
+const root = (initrd: string) => `
 mkdir -p ${FOLDER}/root && cd ${FOLDER}/root && mkdir -p bin dev proc sys tmp tools data
 ln -s /tools/usr usr; ln -s /tools/usr/lib lib; ln -s /tools/usr/lib64 lib64
 cp $(which busybox) bin/busybox && for name in $(busybox --list); do [ -e bin/$name ] || ln -s busybox bin/$name; done
 cat >init && chmod 755 init
+busybox cpio -i bin/disk_load <${initrd} 2>/dev/null
 mke2fs -q -F -t ext4 -d . ../root.img 16M && truncate -s 96M ../data.img && mke2fs -q -F -t ext4 ../data.img
 `;
 
 /** Devices whose backends run in another VM. */
 export async function deviceVmTests(t: Deno.TestContext, bench: Bench): Promise<void> {
   await bench.step(t, "a VM whose root disk, data disk and rng another VM provides", async (t) => {
-    const { kernel, tools } = bench.small;
+    const { kernel, tools, initrd } = bench.small;
     const write = async (name: string, text: string) => {
       await bench.stage.run({ command: ["sh", "-c", `cat >${FOLDER}/${name}`], stdin: text });
     };
-    const made = await bench.stage.run({ command: ["sh", "-ec", ROOT], stdin: INIT });
+    const made = await bench.stage.run({ command: ["sh", "-ec", root(initrd)], stdin: INIT });
     assert.equal(made.status, 0, made.stderr);
     await write("diskvm.toml", deviceVm(kernel));
     await write("app.toml", app(kernel, tools));
     const spectrum = (...words: string[]) =>
       bench.stage.run({ command: [...fromSource, ...words], cwd: FOLDER, timeout: LIMIT });
+
+    const start = async () => {
+      const { status, stderr } = await spectrum("run", "--detach", "diskvm.toml");
+      assert.equal(status, 0, stderr);
+    };
+    /** To the monitor, whose threads are the device VM's processors. */
+    const signal = async (name: string) => {
+      const record = "$XDG_RUNTIME_DIR/spectrum/diskvm/vm.json";
+      const { status, stderr } = await bench.sh(
+        `pid=$(sed 's/.*"pid":\\([0-9]*\\).*/\\1/' ${record}) && kill -${name} $pid && ` +
+          `{ [ ${name} != KILL ] || while [ -d /proc/$pid ]; do sleep 0.05; done; }`,
+      );
+      assert.equal(status, 0, stderr);
+    };
 
     const guest = new RunningGuest();
     guest.process = await bench.stage.spawn({
@@ -109,8 +125,7 @@ export async function deviceVmTests(t: Deno.TestContext, bench: Bench): Promise<
 
     await t.step("boots from it, as soon as that runs", async () => {
       const began = performance.now();
-      const { status, stderr } = await spectrum("run", "--detach", "diskvm.toml");
-      assert.equal(status, 0, stderr);
+      await start();
       await guest.waitFor(GUEST_READY);
       console.log(`    ready after ${Math.round((performance.now() - began) / 100) / 10} s`);
       console.log((await spectrum("logs", "diskvm")).stdout);
@@ -159,6 +174,18 @@ export async function deviceVmTests(t: Deno.TestContext, bench: Bench): Promise<
         /[0-9a-f]{64}/.exec(await guest.run("umount /data; sync; sha256sum /dev/vdb")) ?? [];
       const { stdout } = await bench.sh(`sha256sum ${FOLDER}/data.img`);
       assert.equal(seen, stdout.slice(0, 64));
+    });
+
+    await recoveryTests(t, guest, "/dev/vdb", "disk1", {
+      name: "a device VM",
+      kill: async () => {
+        await signal("KILL");
+        await start();
+      },
+      stop: () => signal("STOP"),
+      goOn: () => signal("CONT"),
+      kills: Number(Deno.env.get("SPECTRUM_VM_KILLS") ?? 3),
+      stopped: Number(Deno.env.get("SPECTRUM_STOP_SECONDS") ?? 5),
     });
 
     await t.step("both end in order", async () => {
