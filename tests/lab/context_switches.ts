@@ -1,8 +1,8 @@
 import type { Bench } from "./machine.ts";
 
 /**
- * Prints the context switches so far of each process of ours, those of vCPU threads apart, which the runtime calls
- * worker-N: `KIND of PID: COUNT`.
+ * Prints the context switches so far of each thread of each process of ours, those of vCPUs apart, which the runtime
+ * calls worker-N: `KIND of PID/THREAD: COUNT`.
  */
 const SCRIPT = `
 for p in /proc/[0-9]*; do
@@ -13,15 +13,13 @@ for p in /proc/[0-9]*; do
     *spectrum-starter*) kind=starter ;;
     *) continue ;;
   esac
-  sum=0
   for t in $p/task/*; do
     case $(cat $t/comm) in worker-*) continue ;; esac
-    sum=$((sum + $(sed -n 's/.*_switches:[^0-9]*//p' $t/status | tr '\\n' '+')0))
+    echo "$kind of \${p#/proc/}/\${t##*/}: $(($(sed -n 's/.*_switches:[^0-9]*//p' $t/status | tr '\\n' '+')0))"
   done
-  echo "$kind of \${p#/proc/}: $sum"
 done`;
 
-/** Context switches of the processes of ours, by process. */
+/** Context switches of the processes of ours, by thread: one that ends takes its count along. */
 export class ContextSwitches {
   private constructor(private readonly counts: ReadonlyMap<string, number>) {}
 
@@ -32,10 +30,12 @@ export class ContextSwitches {
     return new ContextSwitches(new Map(lines.map(([name, count]) => [name, Number(count)])));
   }
 
-  /** What each process has had since then. */
+  /** What each thread has had since then, where it has had any. */
   since(before: ContextSwitches): Record<string, number> {
     return Object.fromEntries(
-      [...this.counts].map(([name, count]) => [name, count - (before.counts.get(name) ?? 0)]),
+      [...this.counts]
+        .map(([name, count]): [string, number] => [name, count - (before.counts.get(name) ?? 0)])
+        .filter(([, count]) => count > 0),
     );
   }
 }

@@ -1,5 +1,4 @@
 import assert from "node:assert/strict";
-import { cacheDir, deviceImage } from "../../src/guest/mod.ts";
 import { GUEST_READY } from "../../scripts/lab/mod.ts";
 import { ContextSwitches } from "./context_switches.ts";
 import { type Bench, fromSource, RunningGuest } from "./machine.ts";
@@ -123,7 +122,7 @@ export async function deviceVmTests(t: Deno.TestContext, bench: Bench): Promise<
       assert.match(stdout, /app +starting .*disk0 waits for the VM "diskvm", which does not run;/);
     });
 
-    await t.step("boots from it, as soon as that runs", async () => {
+    const boots = await t.step("boots from it, as soon as that runs", async () => {
       const began = performance.now();
       await start();
       await guest.waitFor(GUEST_READY);
@@ -132,16 +131,10 @@ export async function deviceVmTests(t: Deno.TestContext, bench: Bench): Promise<
       assert.match(await guest.run("head -c 32 /dev/hwrng | wc -c"), /32/);
     });
 
-    await t.step("by the same bundle as on the host", async () => {
-      const image = await deviceImage(cacheDir());
-      const { stdout, stderr } = await bench.sh(
-        `mkdir -p /tmp/image && mount -t erofs -o loop,ro ${image} /tmp/image && ` +
-          "sha256sum build/device.js /tmp/image/usr/lib/spectrum/device.js; umount /tmp/image",
-      );
-      console.log(stdout);
-      const [host, inside] = stdout.matchAll(/^[0-9a-f]{64}/gm);
-      assert.ok(host !== undefined && host[0] === inside?.[0], stdout + stderr);
-    });
+    if (!boots) {
+      await guest.process.signal(9);
+      return;
+    }
 
     await t.step("10,000 requests set no process of the host to work", async () => {
       // Of what it reads all is in the page cache of the device VM after the first time. It says little when it is done,
@@ -166,7 +159,7 @@ export async function deviceVmTests(t: Deno.TestContext, bench: Bench): Promise<
     await t.step("verifies data with fio, O_DIRECT on both sides", async () => {
       const fio = await guest.run(
         "mount -t ext4 /dev/vdb /data && fio --name=v --directory=/data --rw=randrw --bsrange=512-128k " +
-          "--blockalign=512 --size=16M --ioengine=libaio --iodepth=8 --direct=1 --fsync=64 " +
+          "--blockalign=512 --size=8M --ioengine=libaio --iodepth=8 --direct=1 --fsync=64 " +
           "--verify=crc32c --verify_fatal=1 --do_verify=1 --minimal >/tmp/fio; echo fio-$?",
       );
       assert.match(fio, /fio-0/, guest.output);
