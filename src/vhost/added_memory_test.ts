@@ -232,7 +232,7 @@ async function withFrontend(
     using frontend = new Frontend(ours, reactor, {
       name: "disk0",
       addsMemory: true,
-      replyTimeoutMs: 200,
+      replyTimeoutMs: 1000,
       onDisconnect: (error) => lost.push(error),
     });
     const refusals: string[] = [];

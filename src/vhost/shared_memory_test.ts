@@ -29,7 +29,7 @@ const FEATURES = ProtocolFeature.ReplyAck | ProtocolFeature.BackendReq |
 const MAP = 9, UNMAP = 10;
 const NEED_REPLY = 1 | 8;
 const GIB = 1n << 30n;
-const REPLY_TIMEOUT_MS = 100;
+const REPLY_TIMEOUT_MS = 200;
 
 const window = Window.reserve(2 ** 36);
 
@@ -56,7 +56,10 @@ interface FrontendScene {
   ask(request: number, body: Uint8Array, fds?: Fd[]): Promise<bigint>;
 }
 
-async function withFrontend(body: (scene: FrontendScene) => Promise<void>): Promise<void> {
+async function withFrontend(
+  body: (scene: FrontendScene) => Promise<void>,
+  replyTimeoutMs = 5000,
+): Promise<void> {
   using reactor = new Reactor();
   const [ours, theirs] = socketPair();
   const options = { protocolFeatures: FEATURES, sharedMemory: [0n, 96n * GIB, 0n] };
@@ -67,7 +70,8 @@ async function withFrontend(body: (scene: FrontendScene) => Promise<void>): Prom
   using frontend = new Frontend(ours, reactor, {
     name: "wl",
     hasSharedMemory: true,
-    replyTimeoutMs: REPLY_TIMEOUT_MS,
+    replyTimeoutMs,
+    startTimeoutMs: 5000,
     onDisconnect: (error) => lost.push(error),
   });
   const offer = await frontend.negotiate();
@@ -156,7 +160,7 @@ Deno.test("while a wish takes its time the next one waits, and the backend may b
     // Silence without such a reason is what it always was.
     backend.isSilent = true;
     await assert.rejects(frontend.start({ features: 0n, memory: [], queues: [] }), BackendAway);
-  });
+  }, REPLY_TIMEOUT_MS);
 });
 
 const lies: [string, Uint8Array, number, ProtocolError["violation"]][] = [
