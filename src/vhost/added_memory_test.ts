@@ -116,6 +116,17 @@ Deno.test("memory that is only to be read can be, and to write to it breaks that
   }
 });
 
+Deno.test("the last page of memory of any size counts whole, and nothing after it", () => {
+  const { scene, driver } = running();
+  using _scene = scene;
+  using fd = memfd("odd", PAGE + 17);
+  assert.equal(add(scene, fd, { at: 0, size: 3 * PAGE }), false);
+  assert.equal(add(scene, fd, { at: 0, size: 2 * PAGE }), true);
+  driver.add([new Uint8Array([5]), { address: BAR + 2 * PAGE - 1, length: 1, writable: true }]);
+  scene.work();
+  assert.deepEqual(driver.takeUsed().map(({ written }) => written), [1]);
+});
+
 Deno.test("a queue that its driver broke stays so when memory changes", () => {
   const { scene, driver } = running();
   using _scene = scene;

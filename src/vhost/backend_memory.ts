@@ -128,7 +128,8 @@ export class BackendMemory implements Disposable {
       throw new BackendRefusal(`a memory region has ${size} bytes at ${mmapOffset}`);
     }
     const stat = fileStat(fd);
-    if (end > stat.size) {
+    // The last page of an odd size counts whole, as it does for who maps it.
+    if (end > inPages(stat.size)) {
       throw new BackendRefusal(`a memory region ends at ${end}, but there are ${stat.size} bytes`);
     }
     const mapping = this.#known(stat, end, openMode(fd).write) ?? this.#mapFile(fd, stat);
@@ -152,11 +153,10 @@ export class BackendMemory implements Disposable {
     } catch {
       throw new BackendRefusal(`memory of ${size} bytes does not fit into the address window`);
     }
-    // The tail of the last page of an odd file is no memory to touch, but no danger either.
-    const length = Math.ceil(size / PAGE_SIZE) * PAGE_SIZE;
+    const length = inPages(size);
     try {
       const writable = this.#mapAny(windowOffset, length, fd);
-      const mapping = { dev, ino, windowOffset, length: size, writable, users: 0 };
+      const mapping = { dev, ino, windowOffset, length, writable, users: 0 };
       this.#mappings.add(mapping);
       return mapping;
     } catch (error) {
@@ -193,4 +193,8 @@ export class BackendMemory implements Disposable {
   [Symbol.dispose](): void {
     this.replace([], []);
   }
+}
+
+function inPages(size: number): number {
+  return Math.ceil(size / PAGE_SIZE) * PAGE_SIZE;
 }
