@@ -334,6 +334,7 @@ static void wl_remove(struct virtio_device *vdev)
 	mutex_unlock(&wl->power);
 	cancel_delayed_work_sync(&wl->reset_work);
 	wait_event_timeout(wl->closing_wait, !atomic_read(&wl->closing), WL_RESET_WAIT);
+	wl_memory_forget(wl);
 	if (wl->region_requested_size)
 		release_mem_region(wl->region, wl->region_requested_size);
 	ida_free(&wl_indices, wl->index);

@@ -26,6 +26,10 @@
 /* Pages that a fault maps around the one that was touched, a power of two. */
 #define WL_FAULT_AROUND 16
 
+/* Page maps that are kept when nobody uses them any more, and the most bytes of memory of such a one. */
+#define WL_IDLE_MAPS 8
+#define WL_IDLE_SIZE SZ_16M
+
 /* How long those wait that cannot let go of mmap_lock. */
 #define WL_MAKE_WAIT HZ
 
@@ -88,20 +92,76 @@ static bool wl_may_have_pages(const struct wl_memory *memory)
 
 #ifdef CONFIG_ZONE_DEVICE
 
+/* Struct pages of some memory. */
+struct wl_page_map {
+	struct list_head node;
+	struct dev_pagemap pagemap;
+};
+
+/*
+ * Those that nobody uses, the last one first. A host puts new memory where it has just taken some away, and making a map
+ * and giving it up each wait for a grace period and flush all TLBs.
+ */
+static LIST_HEAD(wl_idle_maps);
+static DEFINE_MUTEX(wl_idle_lock);
+static unsigned int wl_idle_count;
+
+static void wl_page_map_free(struct wl_page_map *map)
+{
+	memunmap_pages(&map->pagemap);
+	kfree(map);
+}
+
+/* Takes the idle map of just this range. Others that touch it are given up. */
+static struct wl_page_map *wl_page_map_reuse(u64 start, u64 size)
+{
+	struct wl_page_map *map, *next, *found = NULL;
+	u64 last = start + size - 1;
+
+	mutex_lock(&wl_idle_lock);
+	list_for_each_entry_safe(map, next, &wl_idle_maps, node) {
+		const struct range *range = &map->pagemap.range;
+
+		if (range->end < start || range->start > last)
+			continue;
+		list_del(&map->node);
+		wl_idle_count--;
+		if (range->start == start && range->end == last)
+			found = map;
+		else
+			wl_page_map_free(map);
+	}
+	mutex_unlock(&wl_idle_lock);
+	return found;
+}
+
+static struct wl_page_map *wl_page_map_make(u64 start, u64 size)
+{
+	struct wl_page_map *map = wl_page_map_reuse(start, size);
+	u64 cost = PHYS_PFN(size) * sizeof(struct page);
+
+	if (map)
+		return map;
+	if (PHYS_PFN(cost) > si_mem_available() / 2)
+		return NULL;
+	map = kzalloc(sizeof(*map), GFP_KERNEL);
+	if (!map)
+		return NULL;
+	map->pagemap.type = MEMORY_DEVICE_GENERIC;
+	map->pagemap.range.start = start;
+	map->pagemap.range.end = start + size - 1;
+	map->pagemap.nr_range = 1;
+	if (!IS_ERR(memremap_pages(&map->pagemap, NUMA_NO_NODE)))
+		return map;
+	kfree(map);
+	return NULL;
+}
+
 static bool wl_make_pages(struct wl_memory *memory)
 {
-	struct dev_pagemap *pagemap = &memory->pagemap;
-	u64 cost = PHYS_PFN(memory->reserved) * sizeof(struct page);
-
-	if (!wl_may_have_pages(memory))
-		return false;
-	if (PHYS_PFN(cost) > si_mem_available() / 2)
-		return false;
-	pagemap->type = MEMORY_DEVICE_GENERIC;
-	pagemap->range.start = memory->start;
-	pagemap->range.end = memory->start + memory->reserved - 1;
-	pagemap->nr_range = 1;
-	return !IS_ERR(memremap_pages(pagemap, NUMA_NO_NODE));
+	if (wl_may_have_pages(memory))
+		memory->pages = wl_page_map_make(memory->start, memory->reserved);
+	return memory->pages;
 }
 
 /* Whether anybody holds a page. One reference of each is the page map's. */
@@ -120,7 +180,34 @@ static bool wl_pages_held(const struct wl_memory *memory)
 
 static void wl_unmake_pages(struct wl_memory *memory)
 {
-	memunmap_pages(&memory->pagemap);
+	struct wl_page_map *map = memory->pages;
+
+	memory->pages = NULL;
+	mutex_lock(&wl_idle_lock);
+	/* Who says that a device is gone looks at the list afterwards. */
+	if (memory->reserved <= WL_IDLE_SIZE && READ_ONCE(memory->vfd->wl->state) != WL_GONE) {
+		list_add(&map->node, &wl_idle_maps);
+		map = NULL;
+		if (++wl_idle_count > WL_IDLE_MAPS) {
+			map = list_last_entry(&wl_idle_maps, struct wl_page_map, node);
+			list_del(&map->node);
+			wl_idle_count--;
+		}
+	}
+	mutex_unlock(&wl_idle_lock);
+	if (map)
+		wl_page_map_free(map);
+}
+
+/* The device is gone: no page map of its region is kept. */
+void wl_memory_forget(const struct wl_device *wl)
+{
+	struct wl_page_map *map = NULL;
+
+	if (wl->region_size)
+		map = wl_page_map_reuse(wl->region, wl->region_size);
+	if (map)
+		wl_page_map_free(map);
 }
 
 #else
@@ -136,6 +223,10 @@ static bool wl_pages_held(const struct wl_memory *memory)
 }
 
 static void wl_unmake_pages(struct wl_memory *memory)
+{
+}
+
+void wl_memory_forget(const struct wl_device *wl)
 {
 }
 

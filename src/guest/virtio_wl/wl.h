@@ -15,7 +15,6 @@
 #include <linux/fs.h>
 #include <linux/kref.h>
 #include <linux/list.h>
-#include <linux/memremap.h>
 #include <linux/miscdevice.h>
 #include <linux/mutex.h>
 #include <linux/rwsem.h>
@@ -163,7 +162,7 @@ struct wl_memory {
 	wait_queue_head_t state_wait;
 	struct work_struct make_work;
 	void *window;
-	struct dev_pagemap pagemap;
+	struct wl_page_map *pages;
 };
 
 /*
@@ -286,6 +285,7 @@ void wl_memory_make_work(struct work_struct *work);
 void wl_memory_hang_up(struct wl_vfd *vfd);
 bool wl_memory_unmap(struct wl_memory *memory);
 bool wl_memory_is_mapped(const struct wl_memory *memory);
+void wl_memory_forget(const struct wl_device *wl);
 
 static inline bool wl_is_nonblocking(const struct kiocb *iocb)
 {
