@@ -4,6 +4,7 @@ import {
   type CpioEntry,
   deviceImage,
   fetchDebianKernel,
+  type Profile,
   showProgress,
 } from "../../src/guest/mod.ts";
 import {
@@ -20,6 +21,9 @@ import { debianRoot } from "./debian_root.ts";
 import { guestProgram } from "./guest_program.ts";
 import { wlFiles } from "./wl/guest_files.ts";
 import { openStage, type Stage, type StageProcess } from "../../scripts/stage.ts";
+
+/** `SPECTRUM_WL_KERNEL=debug`, by hand: the kernel that watches our driver. */
+const WL_PROFILE: Profile = Deno.env.get("SPECTRUM_WL_KERNEL") === "debug" ? "debug" : "app";
 
 /** The command line of the program under test. */
 export type Program = readonly string[];
@@ -59,7 +63,7 @@ export class Bench implements AsyncDisposable {
     const debian = await debianGuest(), small = await smallGuest([load]);
     const wl = {
       debian: await debianGuest(await wlFiles("debian")),
-      small: await smallGuest(await wlFiles("small")),
+      small: await smallGuest(await wlFiles("small"), WL_PROFILE),
     };
     const root = await debianRoot(cacheDir(), showProgress());
     console.error(`Guests run ${small.version}, some ${debian.version}.`);
@@ -154,10 +158,14 @@ async function debianGuest(more: readonly CpioEntry[] = []): Promise<GuestFiles>
   return { version, kernel: vmlinuz, ...await testGuest(cache, modulesDir, showProgress(), more) };
 }
 
-async function smallGuest(more: readonly CpioEntry[] = []): Promise<GuestFiles> {
-  const cache = cacheDir();
-  const { version, vmlinux } = await buildKernel({ cacheDir: cache, progress: showProgress() });
-  return { version, kernel: vmlinux, ...await testGuest(cache, undefined, showProgress(), more) };
+async function smallGuest(
+  more: readonly CpioEntry[] = [],
+  profile: Profile = "app",
+): Promise<GuestFiles> {
+  const cache = cacheDir(), progress = showProgress();
+  const { version, vmlinux, bzImage } = await buildKernel({ profile, cacheDir: cache, progress });
+  const kernel = profile === "debug" ? bzImage : vmlinux;
+  return { version, kernel, ...await testGuest(cache, undefined, progress, more) };
 }
 
 async function openBenchStage(guests: readonly GuestFiles[], root: string): Promise<Stage> {
