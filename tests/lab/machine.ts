@@ -125,11 +125,15 @@ export class Bench implements AsyncDisposable {
   }
 
   /** The same with commands from the console, for tests that must look at the host meanwhile. */
-  async start(flags: readonly string[] = [], files = this.guest): Promise<RunningGuest> {
+  async start(
+    flags: readonly string[] = [],
+    files = this.guest,
+    timeout = BOOT_LIMIT,
+  ): Promise<RunningGuest> {
     const guest = new RunningGuest();
     guest.process = await this.stage.spawn({
       command: [...fromSource, ...this.flags(flags, "", files)],
-      timeout: BOOT_LIMIT,
+      timeout,
       onOutput: (bytes) => guest.see(bytes),
     });
     await guest.waitFor(GUEST_READY);

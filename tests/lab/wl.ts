@@ -7,6 +7,8 @@ import { type Bench, fromSource } from "./machine.ts";
 /** By hand 1024, 5000 and 1000000. Two VFDs make a turn. */
 const STREAM_MIB = Number(Deno.env.get("SPECTRUM_WL_MIB") ?? 64);
 const MEMORY_TURNS = Number(Deno.env.get("SPECTRUM_WL_TURNS") ?? 500);
+/** For the VM in which all that happens, in seconds. */
+const LIMIT = 900 + MEMORY_TURNS + 2 * STREAM_MIB;
 const LIES = Number(Deno.env.get("SPECTRUM_WL_LIES") ?? 20_000);
 
 const DOORBELLS = 12;
@@ -32,7 +34,7 @@ export async function wlTests(t: Deno.TestContext, bench: Bench): Promise<void> 
   await bench.step(t, "C programs share everything with the host", async (t) => {
     const host = await startHost(bench);
     await bench.sh(MAKE_DISK);
-    const vm = await bench.start([CONFIG, ...DIRECT], bench.wl.small);
+    const vm = await bench.start([CONFIG, ...DIRECT], bench.wl.small, LIMIT);
     await vm.run("dmesg -c >/dev/null");
     const passes = async (tests: string) => {
       const output = await vm.run(`wl_guest ${tests}; dmesg | grep -E "${BROKEN.source}"`);

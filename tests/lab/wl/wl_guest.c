@@ -232,6 +232,7 @@ static void test_stream(char **arguments)
 	pid_t reader = fork();
 	int status;
 
+	alarm(ALARM_SECONDS + 2 * (total >> 20));
 	must(reader >= 0, "fork");
 	if (!reader) {
 		stream.word = 77;
@@ -266,6 +267,7 @@ static void test_memory(char **arguments)
 	unsigned int count = atoi(arguments[0]);
 	int fd = context("memory %u", count), vfd;
 
+	alarm(ALARM_SECONDS + count);
 	for (uint32_t i = 0; i < count; i++) {
 		uint32_t size = 1 + random_below(i % 64 ? 20000 : 5000000);
 		struct stream stream = { .word = i };
