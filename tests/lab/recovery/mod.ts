@@ -4,7 +4,7 @@ import type { Bench, RunningGuest } from "../machine.ts";
 /** Threads of the load, each with a request under way. */
 const THREADS = 16;
 /** Seconds; the emulation may be slow, and a device VM has to boot. */
-const LIMIT = 120;
+const LIMIT = 300;
 
 /** A disk's backend that tests kill, and how its disk is provided otherwise. */
 export interface Victim {
