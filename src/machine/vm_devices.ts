@@ -11,6 +11,7 @@ import type { Log } from "./log.ts";
 import { ProviderBackend } from "./provide/provider_backend.ts";
 import type { Provisions } from "./provide/provisions.ts";
 import type { ImageId } from "./runtime_dir.ts";
+import type { WorkerDevice, WorkerServices } from "./worker.ts";
 
 /** Queues of a disk whose configuration does not say: one per vCPU, so many at most. */
 const MOST_DEFAULT_QUEUES = 4;
@@ -43,108 +44,123 @@ interface OpenContext {
  * @throws {MachineError} naming the disk that cannot be used
  */
 export function openDevices(config: VmConfig, context: OpenContext): VmDevices {
-  const { host, hostConsole, system } = context;
-  using owned = new DisposableStack();
-  const parts: DeviceParts[] = [];
-  const images: ImageId[] = [];
-  const add = (
-    name: string,
-    kind: DeviceKind,
-    maxQueues: number,
-    backend: Backend | string,
-    more: Pick<DeviceParts, "sharedMemory" | "doorbells"> = {},
-  ) => {
-    const history = { restarts: 0 };
-    const found = typeof backend === "string"
-      ? owned.use(providerBackend(name, backend, config.name, context))
-      : backend;
-    parts.push({ name, kind, backend: found, maxQueues, history, ...more });
-  };
-  const addDisk = (name: string, disk: DiskConfig) => {
+  using opening = new Opening(config, context);
+  for (const [i, disk] of config.disk.entries()) opening.disk(`disk${i}`, disk);
+  if (context.system !== undefined) {
+    opening.disk("system", { path: context.system, readonly: true, cache: "auto" });
+  }
+  if (config.rng !== undefined) opening.rng(config.rng.provider);
+  opening.console(config.console.provider);
+  if (config.wl !== undefined) opening.wl(config.wl);
+  return opening.result();
+}
+
+/** Devices that are being opened; what they hold is closed with it, unless there is a result. */
+class Opening implements Disposable {
+  readonly #config: VmConfig;
+  readonly #context: OpenContext;
+  readonly #owned = new DisposableStack();
+  readonly #parts: DeviceParts[] = [];
+  readonly #images: ImageId[] = [];
+
+  constructor(config: VmConfig, context: OpenContext) {
+    this.#config = config;
+    this.#context = context;
+  }
+
+  disk(name: string, disk: DiskConfig): void {
     const { path, socket, provider, readonly, cache } = disk;
-    if (provider !== undefined) {
-      return add(name, deviceKinds.blk, disk.queues ?? FOREIGN_QUEUES, provider);
-    }
-    if (socket !== undefined) {
-      return add(name, deviceKinds.blk, disk.queues ?? FOREIGN_QUEUES, new ForeignBackend(socket));
+    const { blk } = deviceKinds;
+    const elsewhere = provider !== undefined
+      ? this.#provided(name, provider)
+      : socket !== undefined
+      ? new ForeignBackend(socket)
+      : undefined;
+    if (elsewhere !== undefined) {
+      return this.#add(name, blk, disk.queues ?? FOREIGN_QUEUES, elsewhere);
     }
     if (path === undefined) throw new Error(`${name} has neither path nor socket`);
     const { fd, id } = openDisk({ path, readonly, cache });
-    owned.use(fd);
-    images.push(id);
-    const queues = disk.queues ?? Math.min(config.cpus, MOST_DEFAULT_QUEUES);
-    const worker = {
-      kind: "blk",
-      disk: fd.borrow(),
-      readonly,
-      cache,
-      queues,
-      serial: name,
-    } as const;
-    add(name, deviceKinds.blk, queues, new WorkerBackend(host.starter, worker));
-  };
-  for (const [i, disk] of config.disk.entries()) addDisk(`disk${i}`, disk);
-  if (system !== undefined) addDisk("system", { path: system, readonly: true, cache: "auto" });
-  if (config.rng !== undefined) {
-    const { provider } = config.rng;
-    add("rng", deviceKinds.rng, 1, provider ?? new WorkerBackend(host.starter, { kind: "rng" }));
+    this.#owned.use(fd);
+    this.#images.push(id);
+    const queues = disk.queues ?? Math.min(this.#config.cpus, MOST_DEFAULT_QUEUES);
+    const held = { disk: fd.borrow(), readonly, cache, queues, serial: name };
+    this.#add(name, blk, queues, this.#worker({ kind: "blk", ...held }));
   }
-  if (config.console.provider !== undefined) {
-    add("console", deviceKinds.console, 2, config.console.provider);
-  } else if (hostConsole !== undefined) {
-    const worker = {
-      kind: "console",
-      input: hostConsole.borrow(),
-      output: hostConsole.borrow(),
-    } as const;
-    add("console", deviceKinds.console, 2, new WorkerBackend(host.starter, worker));
-  }
-  if (config.wl !== undefined) {
-    const { region, vfds, doorbells = 0, socket } = config.wl;
-    const bells = doorbells > 0 && socket === undefined ? new DoorbellHost(doorbells) : undefined;
-    add("wl", deviceKinds.wl, 2, wlBackend(config.wl, bells, context), {
-      sharedMemory: { sizes: [region], mappings: vfds },
-      doorbells: bells,
-    });
-  }
-  const held = owned.move();
-  return { parts, images, [Symbol.dispose]: () => held.dispose() };
-}
 
-function providerBackend(
-  device: string,
-  provider: string,
-  user: string,
-  { host, log, runtime }: OpenContext,
-): ProviderBackend {
-  return new ProviderBackend({
-    ...{ provider: providerName(provider), user, device, runtime, reactor: host.reactor },
-    log: log.for({ component: device }),
-  });
-}
+  rng(provider: string | undefined): void {
+    const backend = provider === undefined
+      ? this.#worker({ kind: "rng" })
+      : this.#provided("rng", provider);
+    this.#add("rng", deviceKinds.rng, 1, backend);
+  }
 
-function wlBackend(
-  wl: WlConfig,
-  doorbells: DoorbellHost | undefined,
-  { host, log, provisions }: OpenContext,
-): Backend {
-  const { region, memory, vfds, contexts, socket } = wl;
-  if (socket !== undefined) return new ForeignBackend(socket);
-  const named = new HostSockets(wl.sockets);
-  const sockets = {
-    names: [...named.names, ...provisions.names],
-    open: (name: string) => provisions.open(name) ?? named.open(name),
-  };
-  const worker = {
-    kind: "wl",
-    region,
-    memory,
-    vfds,
-    contexts,
-    doorbells: doorbells?.slots ?? 0,
-  } as const;
-  const services = { sockets, doorbells, log: log.for({ component: "wl" }) };
-  return new WorkerBackend(host.starter, worker, services);
+  console(provider: string | undefined): void {
+    const { hostConsole } = this.#context;
+    if (provider !== undefined) {
+      this.#add("console", deviceKinds.console, 2, this.#provided("console", provider));
+    } else if (hostConsole !== undefined) {
+      const [input, output] = [hostConsole.borrow(), hostConsole.borrow()];
+      const backend = this.#worker({ kind: "console", input, output });
+      this.#add("console", deviceKinds.console, 2, backend);
+    }
+  }
+
+  wl({ region, memory, vfds, contexts, socket, sockets, doorbells: slots = 0 }: WlConfig): void {
+    const sharedMemory = { sizes: [region], mappings: vfds };
+    if (socket !== undefined) {
+      return this.#add("wl", deviceKinds.wl, 2, new ForeignBackend(socket), { sharedMemory });
+    }
+    const { log, provisions } = this.#context;
+    const named = new HostSockets(sockets);
+    const doorbells = slots > 0 ? new DoorbellHost(slots) : undefined;
+    const backend = this.#worker(
+      { kind: "wl", region, memory, vfds, contexts, doorbells: slots },
+      {
+        sockets: {
+          names: [...named.names, ...provisions.names],
+          open: (name) => provisions.open(name) ?? named.open(name),
+        },
+        doorbells,
+        log: log.for({ component: "wl" }),
+      },
+    );
+    this.#add("wl", deviceKinds.wl, 2, backend, { sharedMemory, doorbells });
+  }
+
+  result(): VmDevices {
+    const held = this.#owned.move();
+    return { parts: this.#parts, images: this.#images, [Symbol.dispose]: () => held.dispose() };
+  }
+
+  #add(
+    name: string,
+    kind: DeviceKind,
+    maxQueues: number,
+    backend: Backend,
+    more: Pick<DeviceParts, "sharedMemory" | "doorbells"> = {},
+  ): void {
+    this.#parts.push({ name, kind, backend, maxQueues, history: { restarts: 0 }, ...more });
+  }
+
+  #worker(device: WorkerDevice, services?: WorkerServices): WorkerBackend {
+    return new WorkerBackend(this.#context.host.starter, device, services);
+  }
+
+  #provided(device: string, provider: string): ProviderBackend {
+    const { host, log, runtime } = this.#context;
+    return this.#owned.use(
+      new ProviderBackend({
+        ...{ provider: providerName(provider), user: this.#config.name, device, runtime },
+        reactor: host.reactor,
+        log: log.for({ component: device }),
+      }),
+    );
+  }
+
+  [Symbol.dispose](): void {
+    this.#owned.dispose();
+  }
 }
 
 /** Names of the VMs in which backends of this one run, by device. */
