@@ -147,6 +147,11 @@ function brokenRelation(config: VmConfig): [(string | number)[], string] | undef
     return [["wl", "socket"], "what a VM provides goes by a Virtio Wayland device of ours"];
   }
   const { sockets = {}, socket } = config.wl ?? {};
+  const taken = ["config", ...config.provides.map(({ to, device }) => `${to}/${device}`)];
+  const shadowed = config.provides.length > 0 && taken.find((name) => name in sockets);
+  if (shadowed) {
+    return [["wl", "sockets", shadowed], "a VM that provides has a context of that name already"];
+  }
   const wrong = Object.entries(sockets).find(([name, at]) => at === "auto" && name !== "wayland");
   if (wrong !== undefined) {
     return [["wl", "sockets", wrong[0]], 'only "wayland" can be found by itself; give a path'];

@@ -154,14 +154,16 @@ export class DeviceSupervisor {
    *
    * @throws {MachineError} when there is no backend, or it does not obey
    */
-  rest(): Promise<void> {
-    return this.#inTurn(async () => {
-      const { name } = this;
+  async rest(): Promise<void> {
+    const refuse = (reason: string) => {
+      throw new MachineError("host", `The device ${this.name} cannot rest: ${reason}. Try again.`);
+    };
+    const AWAY = "its backend is away";
+    // What is under way may wait for that one, too.
+    if (this.#frontend === undefined) refuse(AWAY);
+    await this.#inTurn(async () => {
       const frontend = this.#frontend;
-      const refuse = (reason: string) => {
-        throw new MachineError("host", `The device ${name} cannot rest: ${reason}. Try again.`);
-      };
-      if (frontend === undefined) return refuse("its backend is away");
+      if (frontend === undefined) return refuse(AWAY);
       this.#resting = true;
       if (this.#control.activation() === undefined) return;
       try {
@@ -174,8 +176,9 @@ export class DeviceSupervisor {
   }
 
   /** Lets the backend go on after {@linkcode rest}, and start for a driver that was restored. */
-  goOn(): Promise<void> {
-    return this.#inTurn(async () => {
+  async goOn(): Promise<void> {
+    if (!this.#resting) return;
+    await this.#inTurn(async () => {
       if (!this.#resting) return;
       this.#resting = false;
       const activation = this.#control.activation();

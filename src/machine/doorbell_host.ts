@@ -31,8 +31,10 @@ export class DoorbellHost {
   open(): DoorbellClient {
     this.end();
     const client: DoorbellClient = {
-      bind: (slot, event, use) =>
-        this.#client === client ? this.#bind(slot, event, use) : "its device is gone",
+      bind: (slot, event, use) => {
+        using kept = event.move();
+        return this.#client === client ? this.#bind(slot, kept, use) : "its device is gone";
+      },
       unbind: (slot) => {
         if (this.#client === client) this.#control?.unbind(slot);
       },
@@ -55,7 +57,7 @@ export class DoorbellHost {
     if (this.#control === undefined) return "there are no doorbells";
     // KVM would take some other files, too.
     if (fdKind(event) !== "event") return "it is no event";
-    return this.#control.bind(slot, event, use)
+    return this.#control.bind(slot, event.move(), use)
       ? undefined
       : `slot ${slot} is taken or does not exist, or the host refuses`;
   }

@@ -1,5 +1,12 @@
 import assert from "node:assert/strict";
-import { EventFd, type Fd, openFile, type Owned } from "../os/mod.ts";
+import {
+  EventFd,
+  type Fd,
+  leakedDescriptors,
+  openFile,
+  type Owned,
+  trackDescriptors,
+} from "../os/mod.ts";
 import type { DoorbellUse } from "../pci/mod.ts";
 import { DoorbellHost } from "./doorbell_host.ts";
 
@@ -72,4 +79,17 @@ Deno.test("between two machines there are no doorbells", () => {
   host.end();
   host.attach(undefined);
   assert.match(host.open().bind(0, event(), "page") ?? "", /no doorbells/);
+});
+
+Deno.test("an event that is refused is closed", () => {
+  trackDescriptors();
+  const host = new DoorbellHost(SLOTS);
+  const without = host.open();
+  without.bind(0, event(), "page");
+  host.attach(fakeControl());
+  without.bind(0, openFile("/dev/null"), "page");
+  host.open();
+  without.bind(0, event(), "page");
+  assert.deepEqual(leakedDescriptors(), []);
+  trackDescriptors(false);
 });

@@ -168,10 +168,12 @@ class Connecting {
   /** Rejects with the first failure. */
   readonly done: Promise<ConnectedDevice[]>;
   readonly #all: readonly Promise<ConnectedDevice>[];
+  readonly #devices: readonly DeviceParts[];
   readonly #abandoned = new AbortController();
 
   constructor(parts: CycleParts) {
     const { devices, host, signal, patient } = parts;
+    this.#devices = devices;
     const either = AbortSignal.any([signal, this.#abandoned.signal]);
     this.#all = devices.map((device) =>
       // What is wrong in another VM is not for this one to end of.
@@ -186,10 +188,12 @@ class Connecting {
   /** Lets go of all of them. */
   async abandon(): Promise<void> {
     this.#abandoned.abort();
+    for (const { backend } of this.#devices) backend.abandon?.();
     for (const result of await Promise.allSettled(this.#all)) {
       if (result.status === "rejected") continue;
       const { frontend, backend } = result.value;
       frontend[Symbol.dispose]();
+      backend.abandon?.();
       await backend.finish();
     }
   }

@@ -338,9 +338,9 @@ export class RunningVm implements VmControl, AsyncDisposable {
     else if (this.#state !== "stopping" && this.#state !== "ended") {
       const paused = this.#state === "paused";
       this.#state = "stopping";
+      this.#grace = setTimeout(() => this.quit(), graceMs);
       this.powerButton();
       if (paused) this.#goOn();
-      this.#grace = setTimeout(() => this.quit(), graceMs);
     }
     return await this.outcome;
   }

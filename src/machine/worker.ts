@@ -83,6 +83,7 @@ export async function startWorker(
       },
       unbindDoorbell: ({ slot }) => doorbells?.unbind(slot),
     },
+    onFault: (error) => refuse(error instanceof Error ? error.message : String(error)),
   });
   const ready = peer.request("setUp", { device, frontend }).then((answer) =>
     answer[Symbol.dispose]()

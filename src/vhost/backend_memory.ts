@@ -29,6 +29,8 @@ interface Mapping {
   readonly windowOffset: number;
   readonly length: number;
   readonly writable: boolean;
+  /** The descriptor could be written to; memory that is sealed against it is not writable all the same. */
+  readonly wanted: boolean;
   users: number;
 }
 
@@ -132,35 +134,36 @@ export class BackendMemory implements Disposable {
     if (end > inPages(stat.size)) {
       throw new BackendRefusal(`a memory region ends at ${end}, but there are ${stat.size} bytes`);
     }
-    const mapping = this.#known(stat, end, openMode(fd).write) ?? this.#mapFile(fd, stat);
+    const { write } = openMode(fd);
+    const mapping = this.#known(stat, end, write) ?? this.#mapFile(fd, stat, write);
     mapping.users++;
     return { guestAddress, size, userAddress, mmapOffset, mapping };
   }
 
-  /** The mapping of a memory object, unless it can do more than the descriptor that came now. */
+  /** The mapping of a memory object by a descriptor that can do as much as the one that came now. */
   #known({ dev, ino }: FileStat, end: number, write: boolean): Mapping | undefined {
     for (const known of this.#mappings) {
       const same = known.dev === dev && known.ino === ino && known.length >= end;
-      if (same && (write || !known.writable)) return known;
+      if (same && known.wanted === write) return known;
     }
     return undefined;
   }
 
-  #mapFile(fd: Fd, { dev, ino, size }: FileStat): Mapping {
+  #mapFile(fd: Fd, { dev, ino, size }: FileStat, wanted: boolean): Mapping {
+    const length = inPages(size);
     let windowOffset: number;
     try {
-      windowOffset = this.window.allocate(size, 2 ** 21);
+      windowOffset = this.window.allocate(length, 2 ** 21);
     } catch {
       throw new BackendRefusal(`memory of ${size} bytes does not fit into the address window`);
     }
-    const length = inPages(size);
     try {
       const writable = this.#mapAny(windowOffset, length, fd);
-      const mapping = { dev, ino, windowOffset, length, writable, users: 0 };
+      const mapping = { dev, ino, windowOffset, length, writable, wanted, users: 0 };
       this.#mappings.add(mapping);
       return mapping;
     } catch (error) {
-      this.window.free(windowOffset, size);
+      this.window.free(windowOffset, length);
       throw new BackendRefusal(error instanceof Error ? error.message : String(error));
     }
   }

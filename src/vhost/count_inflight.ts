@@ -16,7 +16,13 @@ export function countInflight(region: InflightRegion, window: Window): number | 
   const length = queueCount * stride;
   // To read what is no memory may take for ever.
   if (length > Math.min(MOST, mmapSize) || !isMemory(region)) return undefined;
-  const at = window.allocate(length);
+  let at: number;
+  try {
+    at = window.allocate(length);
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    return undefined;
+  }
   try {
     window.mapAnonymous(at, length);
     if (pread(fd, at, length, mmapOffset) !== length) return undefined;
@@ -29,6 +35,9 @@ export function countInflight(region: InflightRegion, window: Window): number | 
       }
     }
     return count;
+  } catch (error) {
+    if (!(error instanceof OsError)) throw error;
+    return undefined;
   } finally {
     window.free(at, length);
   }

@@ -33,9 +33,14 @@ export async function deviceImage(cacheDir: string): Promise<string> {
   await Deno.mkdir(directory, { recursive: true });
   // Renamed into place, so that nobody ever sees half of one.
   const temporary = await Deno.makeTempFile({ dir: directory, prefix: ".device-" });
-  await Deno.writeFile(temporary, image);
-  await Deno.chmod(temporary, 0o644);
-  await Deno.rename(temporary, path);
+  try {
+    await Deno.writeFile(temporary, image);
+    await Deno.chmod(temporary, 0o644);
+    await Deno.rename(temporary, path);
+  } catch (error) {
+    await Deno.remove(temporary);
+    throw error;
+  }
   await removeOld(directory);
   return path;
 }
@@ -116,8 +121,18 @@ async function removeOld(directory: string): Promise<void> {
   for await (const { name } of Deno.readDir(directory)) {
     if (!/^device-[0-9a-f]{16}\.erofs$/.test(name)) continue;
     const path = join(directory, name);
-    images.push({ path, used: (await Deno.stat(path)).mtime?.getTime() ?? 0 });
+    const used = await unlessGone(Deno.stat(path));
+    if (used !== undefined) images.push({ path, used: seconds(used.mtime) });
   }
   images.sort((a, b) => b.used - a.used);
-  for (const { path } of images.slice(KEPT)) await Deno.remove(path);
+  for (const { path } of images.slice(KEPT)) await unlessGone(Deno.remove(path));
+}
+
+/** Another process may tidy up at the same time. */
+async function unlessGone<T>(work: Promise<T>): Promise<T | undefined> {
+  try {
+    return await work;
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
 }

@@ -55,6 +55,8 @@ static int run(char **arguments)
 		fprintf(stderr, "spectrum-init: cannot run %s: %s\n", arguments[0], strerror(errno));
 		_exit(127);
 	}
+	if (child < 0)
+		return -1;
 	/* Whatever else ends is an orphan. */
 	for (pid_t ended; (ended = wait(&status)) != child;)
 		if (ended < 0 && errno != EINTR)

@@ -1,5 +1,12 @@
 import { Events, type Fd, OsError, type Owned, Reactor, VirtioWl } from "../../os/mod.ts";
-import { AsyncPeer, type ReceivedBody, RequestError, virtioWlTransport } from "../../msg/mod.ts";
+import {
+  AsyncPeer,
+  type ReceivedBody,
+  RequestError,
+  SendError,
+  type SentBody,
+  virtioWlTransport,
+} from "../../msg/mod.ts";
 import {
   CONFIG_CONTEXT,
   guestMessages,
@@ -60,7 +67,7 @@ class Guest implements AsyncDisposable {
           calls: providerMessages,
           serves: guestMessages,
           handlers: {
-            serve: (served) => this.#serve(served),
+            serve: (served, { signal }) => this.#serve(served, signal),
             powerOff: () => over.resolve(),
           },
           onEnd: (error) =>
@@ -74,7 +81,7 @@ class Guest implements AsyncDisposable {
     }
   }
 
-  async #serve({ context: name, device }: Served): Promise<null> {
+  async #serve({ context: name, attempt, device }: Served, signal: AbortSignal): Promise<null> {
     using owned = new DisposableStack();
     const context = owned.use(this.#open(name));
     // While we hold it, the other VM knows that its memory is in use here.
@@ -85,7 +92,9 @@ class Guest implements AsyncDisposable {
       { how: "context", context: context.borrow(), device: this.#wl.fd.borrow() },
       { log: this.#log },
     );
-    this.#watch(name, held.move(), worker.child);
+    this.#watch({ context: name, attempt }, held.move(), worker.child);
+    // The monitor has lost its patience.
+    signal.addEventListener("abort", () => worker.child.kill());
     try {
       await worker.ready;
     } catch (error) {
@@ -106,7 +115,7 @@ class Guest implements AsyncDisposable {
   }
 
   /** A device ends with its frontend; one that does not is ended. */
-  #watch(context: string, held: Owned<Fd>, child: Child): void {
+  #watch(served: Pick<Served, "context" | "attempt">, held: Owned<Fd>, child: Child): void {
     let timer: ReturnType<typeof setTimeout> | undefined;
     const unwatch = this.#reactor.add(held, (events) => {
       if ((events & (Events.HangUp | Events.Error)) === 0) return;
@@ -122,9 +131,18 @@ class Guest implements AsyncDisposable {
         : end.status === 0
         ? ""
         : `it ended with status ${end.status}`;
-      // When all is over, nobody asks any more.
-      if (!this.#closed) this.#host.note("ended", { context, how });
+      this.#tell({ ...served, how });
     });
+  }
+
+  #tell(ended: SentBody<typeof providerMessages, "ended">): void {
+    // When all is over, nobody asks any more.
+    if (this.#closed) return;
+    try {
+      this.#host.note("ended", ended);
+    } catch (error) {
+      if (!(error instanceof SendError)) throw error;
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -6,6 +6,8 @@ export const CONFIG_CONTEXT = "config";
 
 const context = v.pipe(v.string(), v.regex(/^[a-z0-9-]{1,20}\/[a-z0-9]{1,11}$/));
 const path = v.pipe(v.string(), v.startsWith("/"));
+/** Of the requests to serve a device: which of them it is. */
+const attempt = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 const milliseconds = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 
 /** A device as `[[provides]]` describes it; paths are inside the guest. */
@@ -27,7 +29,7 @@ export const guestMessages = defineMessages({
   serve: {
     doc:
       "Starts a device for the frontend at the other end of a context; answered when it is locked and serves.",
-    body: v.strictObject({ context, device: Device }),
+    body: v.strictObject({ context, attempt, device: Device }),
     answer: v.null(),
     errors: { unusable: "there is no such thing in the guest, or it does not make a device" },
   },
@@ -45,7 +47,7 @@ export const providerMessages = defineMessages({
   },
   ended: {
     doc: "A device has ended, with its process: it holds no memory of the other VM any more.",
-    body: v.strictObject({ context, how: v.pipe(v.string(), v.maxLength(1000)) }),
+    body: v.strictObject({ context, attempt, how: v.pipe(v.string(), v.maxLength(1000)) }),
   },
 });
 

@@ -60,9 +60,9 @@ export class ProviderBackend implements Backend, Disposable {
     const waiting = this.#waiting = Promise.withResolvers<Owned<Fd>>();
     try {
       await Promise.race([this.finish(), waiting.promise]);
-      const connection = await this.#accepted(waiting.promise);
+      using connection = await this.#accepted(waiting.promise);
       this.#hold(connection);
-      return connection;
+      return connection.move();
     } finally {
       this.#waiting = undefined;
     }
@@ -84,10 +84,7 @@ export class ProviderBackend implements Backend, Disposable {
 
   /** The process there is not ours to end, but its VM ends it when we hang up. A wait of ours is over. */
   kill(): void {
-    const { provider } = this.#options;
-    this.#waiting?.reject(
-      new MachineError("host", `The VM "${provider}" is not waited for any more.`),
-    );
+    this.#giveUp(`The VM "${this.#options.provider}" is not waited for any more.`);
     this.#hangUp();
   }
 
@@ -136,10 +133,11 @@ export class ProviderBackend implements Backend, Disposable {
     const { provider } = this.#options;
     try {
       using connection = acceptUnix(listening);
-      if (connection === undefined) return;
+      if (connection === undefined || this.#waiting === undefined) return;
       const { pid } = peerOf(connection);
       if (isMonitorOf(provider, pid, runtimeBase())) {
-        this.#waiting?.resolve(connection.move());
+        this.#waiting.resolve(connection.move());
+        this.#waiting = undefined;
         return;
       }
       this.#warn(
@@ -147,8 +145,15 @@ export class ProviderBackend implements Backend, Disposable {
       );
     } catch (error) {
       if (!(error instanceof OsError || error instanceof MachineError)) throw error;
-      this.#warn(error.message);
+      // To listen on would tell us again and again.
+      this.#giveUp(`Cannot take a connection of the VM "${provider}": ${error.message}.`);
     }
+  }
+
+  /** Ends the wait, if there is one. */
+  #giveUp(reason: string): void {
+    this.#waiting?.reject(new MachineError("host", reason));
+    this.#waiting = undefined;
   }
 
   [Symbol.dispose](): void {

@@ -1,12 +1,6 @@
 import type { ProvidesConfig } from "../../config/mod.ts";
-import { type Fd, OsError, type Owned, type Reactor, socketPair } from "../../os/mod.ts";
-import {
-  AsyncPeer,
-  DisconnectedError,
-  PeerError,
-  RequestError,
-  unixTransport,
-} from "../../msg/mod.ts";
+import { type Fd, type Owned, type Reactor, socketPair } from "../../os/mod.ts";
+import { AsyncPeer, RequestError, SendError, unixTransport } from "../../msg/mod.ts";
 import { limited } from "../../vhost/mod.ts";
 import { BackOff } from "../back_off.ts";
 import type { Log } from "../log.ts";
@@ -21,7 +15,11 @@ import {
 import { connectToUser, type Provision, whatUserLacks } from "./rendezvous.ts";
 
 /** How often it is looked whether a VM waits for what we provide, in milliseconds. */
-const LOOK_MS = 200;
+const LOOK_MS = 500;
+/** Characters of what a guest says that are shown. */
+const MOST_SAID = 200;
+/** Bytes of its longest message. */
+const MOST_BYTES = 65536;
 /** A guest that has not brought a device up by then will not, in milliseconds. */
 const PATIENCE_MS = 60_000;
 /** Queues of a disk whose `[[provides]]` does not say. */
@@ -37,6 +35,8 @@ interface Entry {
   state: ProvidedInfo["state"];
   detail: string;
   readonly backOff: BackOff;
+  /** The last attempt at it; what is said of those before counts no more. */
+  attempt: number;
   /** When it is tried again, and when it was started, as `performance.now()` says it. */
   notBefore: number;
   since: number;
@@ -59,7 +59,7 @@ export interface ProvisionsOptions {
 export class Provisions implements Disposable {
   readonly #entries: readonly Entry[];
   readonly #options: Required<ProvisionsOptions>;
-  readonly #warn: (reason: string) => void;
+  #warn: (reason: string) => void;
   #guest: Guest | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
@@ -74,6 +74,7 @@ export class Provisions implements Disposable {
       state: "waiting",
       detail: "the guest starts",
       backOff: new BackOff(),
+      attempt: 0,
       notBefore: 0,
       since: 0,
     }));
@@ -97,22 +98,22 @@ export class Provisions implements Disposable {
    */
   open(name: string): Owned<Fd> | undefined {
     if (this.#entries.length === 0) return undefined;
-    if (name === CONFIG_CONTEXT) return this.#welcome();
+    if (name === CONFIG_CONTEXT) return asReachable(name, () => this.#welcome());
     const entry = this.#entries.find(({ context }) => context === name);
     if (entry === undefined) return undefined;
     const { base } = this.#options;
     const reason = whatUserLacks(entry.provision, base);
     if (reason !== undefined) throw new RequestError("unreachable", `${name}: it ${reason}`);
-    try {
-      return connectToUser(entry.provision, base);
-    } catch (error) {
-      throw new RequestError("unreachable", `${name}: ${messageOf(error)}`);
-    }
+    return asReachable(name, () => connectToUser(entry.provision, base));
   }
 
   /** Asks the guest to power off, if it listens. */
   powerOff(): void {
-    this.#guest?.note("powerOff", null);
+    try {
+      this.#guest?.note("powerOff", null);
+    } catch (error) {
+      if (!(error instanceof SendError)) throw error;
+    }
   }
 
   /** The guest's end of a conversation with us. A new one ends the one before. */
@@ -121,31 +122,39 @@ export class Provisions implements Disposable {
     using given = theirs;
     const { reactor, log } = this.#options;
     this.#guest?.[Symbol.dispose]();
+    this.#forgetGuest();
+    this.#warn = limited((reason) => log.warn(reason));
+    let greeted = false;
     const guest: Guest = new AsyncPeer(unixTransport(ours), reactor, {
       calls: guestMessages,
       serves: providerMessages,
       handlers: {
         hello: ({ initMs, runtimeMs, readyMs }) => {
+          if (greeted) return;
+          greeted = true;
           const [kernel, init, runtime] = [initMs, runtimeMs - initMs, readyMs - runtimeMs].map(
             (milliseconds) => `${(milliseconds / 1000).toFixed(2)} s`,
           );
           log.info("the guest is ready to serve devices", { kernel, init, runtime });
           this.#look();
         },
-        ended: ({ context, how }) => this.#ended(context, how),
+        ended: ({ context, attempt, how }) => this.#ended(context, attempt, how),
       },
+      limit: MOST_BYTES,
       onFault: (error) => this.#warn(messageOf(error)),
-      onEnd: () => this.#guestGone(guest),
+      onEnd: () => {
+        if (this.#guest === guest) this.#forgetGuest();
+      },
     });
     this.#guest = guest;
     return given.move();
   }
 
-  #guestGone(guest: Guest): void {
-    if (this.#guest !== guest) return;
+  #forgetGuest(): void {
     this.#guest = undefined;
     clearTimeout(this.#timer);
     for (const entry of this.#entries) {
+      entry.attempt++;
       entry.state = "waiting";
       entry.detail = "the guest starts";
     }
@@ -162,8 +171,12 @@ export class Provisions implements Disposable {
         continue;
       }
       const reason = whatUserLacks(entry.provision, this.#options.base);
-      if (reason === undefined) void this.#serve(guest, entry);
-      else if (entry.state === "waiting") entry.detail = reason;
+      if (reason === undefined) {
+        void this.#serve(guest, entry);
+      } else {
+        entry.state = "waiting";
+        entry.detail = reason;
+      }
     }
     if (this.#entries.some(({ state }) => state === "waiting" || state === "failed")) {
       this.#timer = setTimeout(() => this.#look(), LOOK_MS);
@@ -172,37 +185,38 @@ export class Provisions implements Disposable {
 
   async #serve(guest: Guest, entry: Entry): Promise<void> {
     const { config, context } = entry;
+    const attempt = ++entry.attempt;
     entry.state = "starting";
     entry.detail = "the guest starts it";
     const began = entry.since = performance.now();
     try {
-      const body = { context, device: deviceOf(config) };
+      const body = { context, attempt, device: deviceOf(config) };
       using _answer = await guest.request("serve", body, { timeoutMs: PATIENCE_MS });
       // It may have ended already.
-      if (this.#guest !== guest || (entry.state as string) !== "starting") return;
+      if (entry.attempt !== attempt || (entry.state as string) !== "starting") return;
       entry.state = "serving";
       entry.detail = "";
       const took = `${((performance.now() - began) / 1000).toFixed(2)} s`;
       this.#options.log.info(`serves ${config.device} of the VM "${config.to}"`, { took });
     } catch (error) {
-      if (this.#guest !== guest) return;
-      if (!(error instanceof RequestError)) {
-        // The conversation is over, and its end is told.
-        if (error instanceof DisconnectedError || error instanceof PeerError) return;
-        throw error;
+      // Else the conversation is over, and its end is told.
+      if (entry.attempt === attempt && error instanceof RequestError) {
+        this.#fail(entry, error.message);
       }
-      this.#fail(entry, error.message);
     }
   }
 
-  #ended(context: string, how: string): void {
+  #ended(context: string, attempt: number, how: string): void {
     const entry = this.#entries.find((one) => one.context === context);
-    if (entry === undefined) return;
+    if (entry === undefined || entry.attempt !== attempt) return;
     if (how !== "") return this.#fail(entry, how);
     this.#waitAgain(entry, "waiting", "its frontend has gone");
   }
 
-  #fail(entry: Entry, reason: string): void {
+  #fail(entry: Entry, said: string): void {
+    // deno-lint-ignore no-control-regex -- a guest may not drive the terminal that shows it
+    const reason = said.slice(0, MOST_SAID).replaceAll(/[\x00-\x1f\x7f-\x9f]/g, " ");
+    entry.attempt++;
     this.#warn(`${entry.context}: ${reason}`);
     this.#waitAgain(entry, "failed", reason);
   }
@@ -237,6 +251,14 @@ function deviceOf(config: ProvidesConfig): ProvidedDevice {
   }
 }
 
+function asReachable(name: string, open: () => Owned<Fd>): Owned<Fd> {
+  try {
+    return open();
+  } catch (error) {
+    throw new RequestError("unreachable", `${name}: ${messageOf(error)}`);
+  }
+}
+
 function messageOf(error: unknown): string {
-  return error instanceof OsError || error instanceof Error ? error.message : String(error);
+  return error instanceof Error ? error.message : String(error);
 }

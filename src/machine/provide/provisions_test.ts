@@ -57,7 +57,7 @@ class Provider implements AsyncDisposable {
       serves: guestMessages,
       handlers: {
         powerOff: () => void this.asked.push("power off"),
-        serve: async ({ context, device }) => {
+        serve: async ({ context, attempt, device }) => {
           this.asked.push(`${context} ${device.kind}`);
           if (!("path" in device) || device.path !== "/dev/vda") {
             throw new RequestError("unusable", "there is no such file");
@@ -74,7 +74,7 @@ class Provider implements AsyncDisposable {
           void child.exited.then((end) => {
             this.children.delete(context);
             if (this.#guest !== guest) return;
-            guest.note("ended", { context, how: "signal" in end ? "killed" : "" });
+            guest.note("ended", { context, attempt, how: "signal" in end ? "killed" : "" });
           });
           await ready;
           return null;
@@ -200,3 +200,42 @@ tinyTest(
     assert.deepEqual(other.vm.info().devices.map(({ restarts }) => restarts), [0]);
   },
 );
+
+tinyTest("a guest that lies, floods and hangs up is put up with", async (folder) => {
+  await using provider = await Provider.start([toTiny]);
+  await using tiny = await TinyVm.start(folder, { disk: [{ provider: "vm:diskvm" }] });
+  await until(() => tiny.vm.info().devices[0]?.away?.includes("is to serve it") ?? false);
+  const times = { initMs: 1, runtimeMs: 2, readyMs: 3 };
+  using reactor = new Reactor();
+  const connect = (answer: () => null) => {
+    const socket = provider.provisions.open(CONFIG_CONTEXT);
+    assert.ok(socket);
+    return new AsyncPeer(unixTransport(socket), reactor, {
+      calls: providerMessages,
+      serves: guestMessages,
+      handlers: { powerOff() {}, serve: answer },
+    });
+  };
+  for (let i = 0; i < 20; i++) {
+    using guest = connect(() => null);
+    for (let k = 0; k <= i; k++) guest.note("hello", times);
+    for (const context of ["tiny/disk0", "other/disk9"]) {
+      guest.note("ended", { context, attempt: i, how: "so it says" });
+    }
+    await guest.drained();
+  }
+  {
+    using guest = connect(() => {
+      throw new RequestError("unusable", `\x1b[31m\n${"x".repeat(2000)}`);
+    });
+    guest.note("hello", times);
+    await until(() => provider.state[0].startsWith("failed"));
+    assert.match(provider.state[0], /^failed: {2}\[31m x{100,}$/);
+    assert.ok(provider.state[0].length < 300);
+    // A new guest takes the place of one that is still there.
+    provider.boot(imageIn(folder));
+  }
+  provider.provisions.powerOff();
+  await until(() => provider.state[0] === "serving: ");
+  assert.ok(provider.asked.includes("power off"));
+});
