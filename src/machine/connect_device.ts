@@ -25,7 +25,11 @@ export async function connectDevice(
 ): Promise<ConnectedDevice> {
   const { name, backend } = parts;
   let frontend: Frontend | undefined;
-  const abort = () => frontend === undefined ? backend.kill() : frontend[Symbol.dispose]();
+  const abort = () => {
+    if (frontend === undefined) backend.kill();
+    else frontend[Symbol.dispose]();
+    backend.abandon?.();
+  };
   signal?.throwIfAborted();
   signal?.addEventListener("abort", abort);
   try {

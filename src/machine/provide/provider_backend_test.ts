@@ -112,3 +112,15 @@ tinyTest(
     assert.deepEqual(await vm.outcome, { kind: "off" });
   },
 );
+
+tinyTest("a VM can be stopped whatever a device VM holds on to", async (folder) => {
+  using _provider = RuntimeDir.claim("diskvm");
+  const socket = join(folder, "spectrum/tiny/disk0.sock");
+  await using tiny = await TinyVm.start(folder, { disk });
+  await until(() => exists(socket));
+  using _silent = connectUnix(socket);
+  await until(() => !exists(socket));
+  assert.equal(tiny.vm.info().state, "starting");
+  tiny.vm.quit();
+  assert.deepEqual(await tiny.vm.outcome, { kind: "off" });
+});
