@@ -51,9 +51,15 @@ export async function connectDevice(
   }
 }
 
-function newFrontend(fd: Owned<Fd>, { name, kind }: DeviceParts, reactor: Reactor): Frontend {
+function newFrontend(
+  fd: Owned<Fd>,
+  { name, kind, backend }: DeviceParts,
+  reactor: Reactor,
+): Frontend {
   return new Frontend(fd, reactor, {
     name,
+    // To map gigabytes is quick in a process, and takes a kernel of its own some seconds.
+    replyTimeoutMs: backend.kind === "vm" ? START_TIMEOUT : undefined,
     configSize: kind.configSize,
     queueCount: kind.leastQueues,
     hasSharedMemory: kind.sharesMemory,
