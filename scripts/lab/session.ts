@@ -53,6 +53,9 @@ export interface LabResult {
 export const TREE = new URL("../..", import.meta.url).pathname.replace(/\/$/, "");
 
 const READY_TIMEOUT = 120;
+/** How often the lab host has to answer, in milliseconds, and how long that may take. */
+const PULSE_MS = 10_000;
+const PULSE_PATIENCE_MS = 90_000;
 const CONSOLE_LIMIT = 200_000;
 
 /** A lab host that runs, until it is disposed of. */
@@ -62,6 +65,8 @@ export class LabSession implements AsyncDisposable {
   readonly #cache: string;
   #console = "";
   #exited = false;
+  #ending = false;
+  #pulse: ReturnType<typeof setTimeout> | undefined;
 
   private constructor(hardware: Hardware, cache: string) {
     this.#cache = cache;
@@ -104,6 +109,7 @@ export class LabSession implements AsyncDisposable {
         scratch,
       }, cache);
       await session.#ready(options.bootTimeout ?? READY_TIMEOUT);
+      session.#feelPulse();
       return session;
     } finally {
       // QEMU has it open: without a name it cannot be left behind.
@@ -197,8 +203,36 @@ export class LabSession implements AsyncDisposable {
     }
   }
 
+  /**
+   * Its emulated timer may stop, and then all that sleeps sleeps on until something else wakes its processor: this does,
+   * again and again. A lab host that does not answer is ended, and with it what waits for it.
+   */
+  #feelPulse(): void {
+    this.#pulse = setTimeout(async () => {
+      const late = setTimeout(() => {
+        console.error("lab: the lab host does not answer any more, and is ended");
+        this.kill();
+      }, PULSE_PATIENCE_MS);
+      try {
+        await this.run({ command: ["true"], cwd: "/" });
+        if (!this.#ending) this.#feelPulse();
+      } catch (error) {
+        // Whoever uses it is told, too.
+        if (!(error instanceof LabDiedError)) throw error;
+      } finally {
+        clearTimeout(late);
+      }
+    }, PULSE_MS);
+  }
+
+  #endPulse(): void {
+    this.#ending = true;
+    clearTimeout(this.#pulse);
+  }
+
   /** Ends the lab host at once. */
   kill(): void {
+    this.#endPulse();
     if (this.#exited) return;
     try {
       this.#qemu.kill("SIGKILL");
@@ -209,6 +243,7 @@ export class LabSession implements AsyncDisposable {
 
   /** Powers the lab host off; one that does not within two seconds is killed. */
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#endPulse();
     const timer = setTimeout(() => this.kill(), 2000);
     await this.#agent.powerOff();
     await this.#qemu.status;
