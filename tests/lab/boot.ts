@@ -23,6 +23,8 @@ export async function bootTests(t: Deno.TestContext, bench: Bench): Promise<void
 
 async function kernelTests(t: Deno.TestContext, bench: Bench, guest: GuestFiles): Promise<void> {
   const isDebian = guest === bench.debian;
+  // Each boot of Debian's kernel takes twenty seconds.
+  const reboots = !isDebian;
   await bench.step(
     t,
     "one vCPU and 256 MiB: knows the time, has what it was given, powers off",
@@ -50,7 +52,7 @@ async function kernelTests(t: Deno.TestContext, bench: Bench, guest: GuestFiles)
 
   await bench.step(
     t,
-    "four vCPUs and 6 GiB across the PCI hole; a reboot stays in the process",
+    `four vCPUs and 6 GiB across the PCI hole${reboots ? "; a reboot stays in the process" : ""}`,
     async () => {
       const disk = "/scratch/reboot.img";
       await bench.sh(`rm -f ${disk} && truncate -s 1M ${disk}`);
@@ -58,16 +60,16 @@ async function kernelTests(t: Deno.TestContext, bench: Bench, guest: GuestFiles)
       echo "cpus $(nproc) online $(cat /sys/devices/system/cpu/online) memory $(sed -n 's/MemTotal: *//p' /proc/meminfo)"
       boots=$(dd if=/dev/vda bs=1 count=1 2>/dev/null | tr '\\0' 0)
       echo "boots $boots"
-      if [ "$boots" = 0 ]; then printf 1 | dd of=/dev/vda bs=512 conv=sync 2>/dev/null; sync; reboot; fi`;
+      if ${reboots} && [ "$boots" = 0 ]; then printf 1 | dd of=/dev/vda bs=512 conv=sync 2>/dev/null; sync; reboot; fi`;
       const { status, stdout, stderr } = await bench.boot(script, [
         ...["--memory", "6G", "--cpus", "4", "--disk", disk],
       ], { guest });
       assert.equal(status, 0, stderr + stdout);
-      assert.match(stdout, /boots 0[^]*boots 1/);
+      assert.match(stdout, reboots ? /boots 0[^]*boots 1/ : /boots 0/);
       const [, cpus, online, kib] = /cpus (\d+) online (\S+) memory (\d+) kB/.exec(stdout) ?? [];
       assert.deepEqual([cpus, online], ["4", "0-3"]);
       assert.ok(Number(kib) * 1024 > 5.7 * GIB && Number(kib) * 1024 < 6 * GIB, `${kib} KiB`);
-      assert.match(stderr, /the guest resets/);
+      if (reboots) assert.match(stderr, /the guest resets/);
     },
   );
 
