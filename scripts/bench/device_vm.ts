@@ -202,6 +202,7 @@ class Lab {
       'device = "disk0"',
       'kind = "blk"',
       'path = "/dev/vda"',
+      'cache = "auto"',
     ].join("\n");
   }
 

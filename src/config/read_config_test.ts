@@ -37,7 +37,7 @@ Deno.test("what is provided goes over Virtio Wayland, with doorbells unless the 
   const provides = '[[provides]]\nto = "app"\ndevice = "disk1"\nkind = "blk"\npath = "/dev/vda"\n';
   const config = await parseConfig(`kernel = "small"\n${provides}`, "diskvm.toml");
   assert.deepEqual(config.provides, [
-    { to: "app", device: "disk1", kind: "blk", path: "/dev/vda", readonly: false, cache: "auto" },
+    { to: "app", device: "disk1", kind: "blk", path: "/dev/vda", readonly: false, cache: "none" },
   ]);
   assert.equal(config.wl?.doorbells, 128);
   const without = await parseConfig(`kernel = "small"\nwl.doorbells = 0\n${provides}`, "a.toml");

@@ -29,10 +29,7 @@ const vmName = v.pipe(
   text,
   v.regex(/^[a-z0-9][a-z0-9-]{0,19}$/, "use at most 20 of a-z, 0-9 and -, first not -"),
 );
-const cache = v.optional(
-  v.picklist(["auto", "none"], '"auto" or "none" is expected'),
-  "auto",
-);
+const cache = v.picklist(["auto", "none"], '"auto" or "none" is expected');
 const queues = v.optional(wholeNumber("queues", 16));
 /** `vm:NAME`: the device's backend runs in that VM. */
 const provider = v.optional(
@@ -50,7 +47,7 @@ const Disk = v.strictObject({
   /** The guest may only read it. */
   readonly: v.optional(flag, false),
   /** `auto` uses the host's page cache, `none` O_DIRECT. */
-  cache,
+  cache: v.optional(cache, "auto"),
   /** Request queues; by default one for each vCPU, at most 4. */
   queues,
 });
@@ -86,8 +83,8 @@ export const Provides = v.variant("kind", [
     path: insidePath,
     /** The other VM may only read it. */
     readonly: v.optional(flag, false),
-    /** `auto` uses this VM's page cache, `none` O_DIRECT. */
-    cache,
+    /** `none` is O_DIRECT; `auto` uses this VM's page cache, whose unflushed writes die with this VM. */
+    cache: v.optional(cache, "none"),
     /** Request queues. */
     queues,
   }),

@@ -26,6 +26,7 @@ to = "app"
 device = "disk0"
 kind = "blk"
 path = "/dev/vda"
+cache = "auto"
 
 [[provides]]
 to = "app"
