@@ -97,7 +97,7 @@ export interface DeviceInfo {
  * ```ts
  * import { Vm } from "spectrum";
  *
- * await using vm = await Vm.connect("diskvm");
+ * await using vm = await Vm.connect("app");
  * const { provides } = await vm.info();
  * const idle: ProvidedInfo[] = provides.filter(({ state }) => state === "waiting");
  * ```
