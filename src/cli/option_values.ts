@@ -21,3 +21,11 @@ export function sizeInBytes(text: string): number {
 export function repeated(value: string, previous: readonly string[] = []): string[] {
   return [...previous, value];
 }
+
+/** {@linkcode repeated} for an option whose value may be left out. */
+export function repeatedOrNot(
+  value: string | true,
+  previous: readonly (string | true)[] = [],
+): (string | true)[] {
+  return [...previous, value];
+}

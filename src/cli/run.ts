@@ -5,13 +5,14 @@ import { type Log, readSnapshotInfo, type RunningVm, runVm } from "../machine/mo
 import type { CliContext } from "./main.ts";
 import { ExitStatus } from "./exit_status.ts";
 import { resolveBoot } from "./resolve_boot.ts";
-import { repeated } from "./option_values.ts";
+import { repeated, repeatedOrNot } from "./option_values.ts";
 import { flagsToInput, type RunFlags } from "./run_options.ts";
 
 const EXAMPLES = `
 Examples:
   spectrum run app.toml
   spectrum run --kernel debian --initrd initrd.img --memory 512M --cpus 2 --disk data.img --rng
+  spectrum run web.toml --publish 8080:80
   spectrum run app.toml --disk other.img,readonly --console none
   spectrum run --restore /var/tmp/app --name second
   spectrum run --detach app.toml && spectrum console app
@@ -37,6 +38,16 @@ export function addRunCommand(program: Command, context: CliContext): void {
       "an image or block device; options: readonly, cache=auto|none, queues=N. " +
         "socket=PATH instead of a path is the vhost-user socket of a foreign backend, " +
         "vm=NAME a backend that runs in another VM. May be repeated",
+      repeated,
+    )
+    .option(
+      "--net [way]",
+      "a network device: user (without privileges, by passt), tap=NAME or vm=NAME. May be repeated",
+      repeatedOrNot,
+    )
+    .option(
+      "--publish <ports>",
+      "a port of the host that leads to one of the guest: 8080:80, 127.0.0.1:2222:22 or 5353:53/udp (repeatable)",
       repeated,
     )
     .option("--rng", "give the guest a source of random numbers")

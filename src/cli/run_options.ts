@@ -1,5 +1,5 @@
-import type { VmInput } from "../config/mod.ts";
-import { ConfigError } from "../config/mod.ts";
+import type { VmOverrides } from "../config/mod.ts";
+import { ConfigError, parsePublish } from "../config/mod.ts";
 import { resolve } from "node:path";
 
 /** The flags of `spectrum run`, as the command line parser gives them. */
@@ -12,6 +12,9 @@ export interface RunFlags {
   readonly memory?: string;
   readonly cpus?: string;
   readonly disk?: readonly string[];
+  /** One `--net` each; without a value it is true. */
+  readonly net?: readonly (string | true)[];
+  readonly publish?: readonly string[];
   readonly rng?: boolean;
   readonly console?: string;
   readonly consoleDevice?: string;
@@ -20,7 +23,7 @@ export interface RunFlags {
 }
 
 /** The configuration keys that the flags set. Paths are relative to the working directory. */
-export function flagsToInput(flags: RunFlags): Partial<VmInput> {
+export function flagsToInput(flags: RunFlags): VmOverrides {
   const input: Record<string, unknown> = {};
   for (const key of ["name", "cmdline", "root", "memory"] as const) {
     if (flags[key] !== undefined) input[key] = flags[key];
@@ -33,6 +36,8 @@ export function flagsToInput(flags: RunFlags): Partial<VmInput> {
   if (flags.initrd !== undefined) input.initrd = resolve(flags.initrd);
   if (flags.cpus !== undefined) input.cpus = Number(flags.cpus);
   if (flags.disk !== undefined) input.disk = flags.disk.map(parseDiskFlag);
+  if (flags.net !== undefined) input.net = flags.net.map(parseNetFlag);
+  if (flags.publish !== undefined) input.publish = flags.publish.map(checkPublish);
   if (flags.rng) input.rng = {};
   if (flags.console !== undefined || flags.consoleDevice !== undefined) {
     const { console: to = "stdio", consoleDevice: device } = flags;
@@ -44,7 +49,7 @@ export function flagsToInput(flags: RunFlags): Partial<VmInput> {
   if (flags.wl || flags.wlSocket !== undefined) {
     input.wl = { sockets: parseSocketFlags(flags.wlSocket ?? []) };
   }
-  return input as Partial<VmInput>;
+  return input as VmOverrides;
 }
 
 /** Sockets of the host by name, from `NAME=PATH` each. */
@@ -60,6 +65,27 @@ export function parseSocketFlags(flags: readonly string[]): Record<string, strin
     }
     return [name, path === "auto" ? path : resolve(path)];
   }));
+}
+
+/** A network device, from `user` or `tap=NAME`. */
+function parseNetFlag(flag: string | true): Record<string, unknown> {
+  if (flag === true || flag === "user") return { out: "user" };
+  if (flag.startsWith("tap=")) return { out: "tap", tap: flag.slice("tap=".length) };
+  if (flag.startsWith("vm=")) return { provider: `vm:${flag.slice("vm=".length)}` };
+  throw new ConfigError(
+    `"${flag}" is no way out; write user, tap=NAME or vm=NAME (a file's name stands before --net)`,
+    "command line",
+    "--net",
+  );
+}
+
+function checkPublish(flag: string): string {
+  if (parsePublish(flag) !== undefined) return flag;
+  throw new ConfigError(
+    `"${flag}" publishes no port; write HOST:GUEST, ADDRESS:HOST:GUEST or HOST:GUEST/udp`,
+    "command line",
+    "--publish",
+  );
 }
 
 /** Options of a disk behind its path, in `--disk PATH,readonly,cache=none`. */

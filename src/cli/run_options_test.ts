@@ -10,6 +10,8 @@ Deno.test("flags become the keys of a configuration", () => {
       memory: "1G",
       cpus: "2",
       disk: ["a.img", "/b.img,readonly,cache=none", "socket=/run/x.sock,queues=2", "vm=d"],
+      net: [true, "user", "tap=tap0", "vm=netvm"],
+      publish: ["8080:80"],
       rng: true,
       console: "none",
       wlSocket: ["wayland=auto", "a=b.sock"],
@@ -24,6 +26,10 @@ Deno.test("flags become the keys of a configuration", () => {
         { socket: "/run/x.sock", queues: 2 },
         { provider: "vm:d" },
       ],
+      net: [{ out: "user" }, { out: "user" }, { out: "tap", tap: "tap0" }, {
+        provider: "vm:netvm",
+      }],
+      publish: ["8080:80"],
       rng: {},
       console: { to: "none" },
       wl: { sockets: { wayland: "auto", a: resolve("b.sock") } },
@@ -40,4 +46,15 @@ Deno.test("an unknown disk option names the valid ones", () => {
     assert.match(error.message, /--disk: "ro" is no option of a disk; use readonly/);
     return true;
   });
+});
+
+Deno.test("a file that --net would take for a way out is named, and so is a port that is none", () => {
+  assert.throws(
+    () => flagsToInput({ net: ["app.toml"] }),
+    /--net: "app.toml" is no way out; write user, tap=NAME or vm=NAME \(a file's name stands before --net\)/,
+  );
+  assert.throws(
+    () => flagsToInput({ publish: ["80"] }),
+    /--publish: "80" publishes no port; write HOST:GUEST/,
+  );
 });

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { Provides, Vm } from "./schema.ts";
+import { Net, Provides, Vm } from "./schema.ts";
 
 Deno.test("docs/configuration.md names every key of the schema, and no other", async () => {
   const page = await Deno.readTextFile(new URL("../../docs/configuration.md", import.meta.url));
@@ -11,6 +11,7 @@ Deno.test("docs/configuration.md names every key of the schema, and no other", a
     ...Object.keys(Vm.entries).filter((key) => key !== "console"),
     ...nested("disk", disk.wrapped.item.entries),
     ...nested("console", console.wrapped.entries),
+    ...nested("net", Net.entries),
     ...nested("rng", rng.wrapped.entries),
     ...nested("wl", wl.wrapped.entries),
     ...new Set(Provides.options.flatMap(({ entries }) => nested("provides", entries))),

@@ -2,11 +2,14 @@
 
 export { ConfigError } from "./config_error.ts";
 export { nearest } from "./nearest.ts";
+export { stableMac } from "./stable_mac.ts";
 export { formatSize, parseSize } from "./size.ts";
-export { isKernelName, parseConfig, readConfig } from "./read_config.ts";
+export { parsePublish, type Publish } from "./publish.ts";
+export { isKernelName, parseConfig, readConfig, type VmOverrides } from "./read_config.ts";
 export {
   type ConsoleConfig,
   type DiskConfig,
+  type NetConfig,
   type ProvidesConfig,
   type VmConfig,
   type VmInput,

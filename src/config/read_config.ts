@@ -3,7 +3,8 @@ import * as v from "valibot";
 import { basename, dirname, resolve } from "node:path";
 import { ConfigError } from "./config_error.ts";
 import { nearest } from "./nearest.ts";
-import { Provides, Vm, type VmConfig, type VmInput, Wl } from "./schema.ts";
+import { brokenNetRelation, withNetDefaults } from "./net_relations.ts";
+import { Net, Provides, Vm, type VmConfig, type VmInput, Wl } from "./schema.ts";
 import { tomlLine } from "./toml_position.ts";
 
 /** Bytes of a file that somebody wrote; more would only fill our memory. */
@@ -11,6 +12,9 @@ const MOST_TEXT = 2 ** 20;
 /** Doorbells of a VM that provides and does not say how many it has. */
 const PROVIDERS_DOORBELLS = 128;
 const KERNEL_NAME = /^(debian|small(:[a-z0-9-]+)?)$/;
+
+/** Keys that somebody sets over a file's, and ports that are published beside those of the file. */
+export type VmOverrides = Partial<VmInput> & { readonly publish?: readonly string[] };
 
 /** Whether a kernel is one of ours by its name, rather than a path. */
 export function isKernelName(kernel: string): boolean {
@@ -33,7 +37,7 @@ export function isKernelName(kernel: string): boolean {
  */
 export async function readConfig(
   file: string,
-  overrides: Partial<VmInput> = {},
+  overrides: VmOverrides = {},
 ): Promise<VmConfig> {
   let toml: string;
   try {
@@ -61,7 +65,7 @@ export async function readConfig(
 export async function parseConfig(
   toml: string,
   file: string,
-  overrides: Partial<VmInput> = {},
+  overrides: VmOverrides = {},
 ): Promise<VmConfig> {
   let written: Record<string, unknown>;
   try {
@@ -72,8 +76,13 @@ export async function parseConfig(
     throw new ConfigError(`this is not TOML: ${reason}`, `${file}:${error.line}:${error.column}`);
   }
   absolutePaths(written, dirname(resolve(file)));
-  const input = { name: nameOf(file), ...written, ...overrides };
-  const refuse = async (path: readonly (string | number)[], reason: string): Promise<never> => {
+  const { publish = [], ...set } = overrides;
+  const input: Record<string, unknown> = { name: nameOf(file), ...written, ...set };
+  if (publish.length > 0) input.net = withPublished(input.net, publish);
+  const refuse = async (at: readonly (string | number)[], reason: string): Promise<never> => {
+    // A table is a list of one.
+    const single = at[0] === "net" && typeof at[1] === "number" && isTable(input.net);
+    const path = single ? ["net", ...at.slice(2)] : at;
     const fromFlags = path.length > 0 && String(path[0]) in overrides;
     const line = fromFlags ? undefined : await tomlLine(toml, path);
     const place = fromFlags ? "command line" : line === undefined ? file : `${file}:${line}`;
@@ -85,7 +94,7 @@ export async function parseConfig(
     const path = issue.path?.map((item) => item.key as string | number) ?? [];
     return await refuse(path, reasonOf(issue));
   }
-  const config = withImplied(result.output);
+  const config = withImplied(withNetDefaults(result.output));
   const broken = brokenRelation(config);
   return broken === undefined ? config : await refuse(...broken);
 }
@@ -120,6 +129,8 @@ function brokenRelation(config: VmConfig): [(string | number)[], string] | undef
       ];
     }
   }
+  const brokenNet = brokenNetRelation(config);
+  if (brokenNet !== undefined) return brokenNet;
   const own = `vm:${config.name}`;
   const notItself = "a VM cannot provide its own devices; name another";
   if (config.rng?.provider === own) return [["rng", "provider"], notItself];
@@ -168,6 +179,27 @@ function brokenRelation(config: VmConfig): [(string | number)[], string] | undef
   }
 }
 
+/** Network devices, as they are written, with more ports of the host for the first that can have them. */
+function withPublished(net: unknown, publish: readonly string[]): unknown {
+  const all: unknown[] = net === undefined ? [{}] : Array.isArray(net) ? net : [net];
+  const takes = (entry: unknown) =>
+    isTable(entry) && entry.out !== "tap" && entry.tap === undefined &&
+    entry.provider === undefined;
+  const at = all.findIndex(takes);
+  if (at < 0) {
+    throw new ConfigError(
+      'no network device of this VM has out = "user", which ports are published by',
+      "command line",
+      "--publish",
+    );
+  }
+  return all.map((entry, i) => {
+    if (i !== at || !isTable(entry)) return entry;
+    const { publish: before = [] } = entry;
+    return { ...entry, publish: Array.isArray(before) ? [...before, ...publish] : before };
+  });
+}
+
 function reasonOf(issue: v.BaseIssue<unknown>): string {
   if (issue.type === "strict_object" && issue.expected === "never") {
     const key = String(issue.path?.at(-1)?.key);
@@ -188,6 +220,7 @@ function keysBeside(issue: v.BaseIssue<unknown>): string[] {
   if (first.key === "disk") return Object.keys(entries.disk.wrapped.item.entries);
   if (first.key === "console") return Object.keys(entries.console.wrapped.entries);
   if (first.key === "wl") return Object.keys(entries.wl.wrapped.entries);
+  if (first.key === "net") return Object.keys(Net.entries);
   if (first.key === "rng") return Object.keys(entries.rng.wrapped.entries);
   if (first.key === "provides") {
     return Provides.options.flatMap((option) => Object.keys(option.entries));

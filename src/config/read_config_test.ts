@@ -118,8 +118,8 @@ const refused: [what: string, toml: string, message: RegExp][] = [
   ],
   [
     "an unknown kind of what is provided",
-    `kernel = "k"\n[[provides]]\nto = "b"\ndevice = "rng"\nkind = "net"`,
-    /app.toml:5: provides\[0\].kind: "blk", "rng" or "console" is expected/,
+    `kernel = "k"\n[[provides]]\nto = "b"\ndevice = "rng"\nkind = "gpu"`,
+    /app.toml:5: provides\[0\].kind: "blk", "rng", "console" or "net" is expected/,
   ],
   [
     "an unknown key of what is provided",

@@ -1,4 +1,5 @@
 import * as v from "valibot";
+import { parsePublish } from "./publish.ts";
 import { parseSize } from "./size.ts";
 
 /** Limits of the machine, see docs/configuration.md. */
@@ -52,6 +53,64 @@ const Disk = v.strictObject({
   queues,
 });
 
+const mac = v.optional(
+  v.pipe(
+    text,
+    v.toLowerCase(),
+    v.regex(
+      /^[0-9a-f][02468ace](:[0-9a-f]{2}){5}$/,
+      'the address of a single station, such as "02:00:00:00:00:01", is expected',
+    ),
+  ),
+);
+
+/** One network device: `[net]`, or `[[net]]` for several. */
+export const Net = v.strictObject({
+  /** `user` goes through passt, with the rights of an ordinary program; `tap` is an interface of the host. */
+  out: v.optional(v.picklist(["user", "tap"], '"user" or "tap" is expected')),
+  /** The host's interface of `tap`. */
+  tap: v.optional(
+    v.pipe(
+      text,
+      v.regex(
+        /^[a-zA-Z0-9_.-]{1,15}$/,
+        "the name of an interface has 1 to 15 of a-z, 0-9, _, . and -",
+      ),
+    ),
+  ),
+  /** By default one that follows from the names of VM and device. */
+  mac,
+  /** The largest packet in bytes, without its Ethernet header. */
+  mtu: v.optional(
+    v.pipe(
+      v.number("a number of bytes is expected"),
+      v.integer("a whole number is expected"),
+      v.minValue(1280, "at least 1280 is needed, for IPv6"),
+      v.maxValue(65520, "at most 65520 is possible"),
+    ),
+  ),
+  /** Pairs of queues, of a tap. */
+  queues: v.optional(wholeNumber("queue pairs", 8)),
+  /** Ports of the host that lead to the guest: `8080:80`, `127.0.0.1:2222:22`, `5353:53/udp`. */
+  publish: v.optional(
+    v.array(
+      v.pipe(
+        text,
+        v.check(
+          (port) => parsePublish(port) !== undefined,
+          'a port of the host and one of the guest are expected: "8080:80", "127.0.0.1:2222:22" or "5353:53/udp"',
+        ),
+      ),
+      'a list such as ["8080:80"] is expected',
+    ),
+    [],
+  ),
+  /** `vm:NAME`: its backend runs in that VM. */
+  provider,
+});
+const OneNet = v.pipe(Net, v.transform((net) => [net]));
+const SeveralNets = v.array(Net, "write [net], or [[net]] for each of several");
+
 const Console = v.strictObject({
   /** `stdio`, `none`, or the path of a file that output is appended to. */
   to: v.optional(path, "stdio"),
@@ -98,7 +157,21 @@ export const Provides = v.variant("kind", [
     /** Output is appended to this file inside this VM. */
     path: insidePath,
   }),
-], '"blk", "rng" or "console" is expected');
+  v.strictObject({
+    ...provided(v.pipe(text, v.regex(/^net\d$/, 'name a network device: "net0" is the first'))),
+    kind: v.literal("net"),
+    /** The interface inside this VM that it shares a network with. */
+    interface: v.optional(
+      v.pipe(
+        text,
+        v.regex(/^[a-zA-Z0-9_.-]{1,15}$/, 'the name of an interface is expected, such as "eth0"'),
+      ),
+      "eth0",
+    ),
+    /** By default the one that it would have without a provider. */
+    mac,
+  }),
+], '"blk", "rng", "console" or "net" is expected');
 
 const GRANULE = 2 ** 21;
 const MAX_MAPPINGS = 8192;
@@ -173,6 +246,12 @@ export const Vm = v.strictObject({
     1,
   ),
   disk: v.optional(v.array(Disk, "write [[disk]], a list of tables"), []),
+  net: v.optional(
+    v.lazy((input): typeof OneNet | typeof SeveralNets =>
+      typeof input === "object" && !Array.isArray(input) ? OneNet : SeveralNets
+    ),
+    [],
+  ),
   rng: v.optional(v.strictObject({ provider })),
   console: v.optional(Console, {}),
   wl: v.optional(Wl),
@@ -209,6 +288,8 @@ export type VmConfig = v.InferOutput<typeof Vm>;
  * ```
  */
 export type DiskConfig = VmConfig["disk"][number];
+/** One network device of a VM. */
+export type NetConfig = VmConfig["net"][number];
 /** A device that a VM provides to another. */
 export type ProvidesConfig = VmConfig["provides"][number];
 /** Virtio Wayland of a VM. */

@@ -8,6 +8,7 @@ import type { Host } from "./host.ts";
 import { DoorbellHost } from "./doorbell_host.ts";
 import { HostSockets } from "./host_sockets.ts";
 import type { Log } from "./log.ts";
+import { MachineError } from "./outcome.ts";
 import { ProviderBackend } from "./provide/provider_backend.ts";
 import type { Provisions } from "./provide/provisions.ts";
 import type { ImageId } from "./runtime_dir.ts";
@@ -49,6 +50,7 @@ export function openDevices(config: VmConfig, context: OpenContext): VmDevices {
   if (context.system !== undefined) {
     opening.disk("system", { path: context.system, readonly: true, cache: "auto" });
   }
+  if (config.net.length > 0) throw new MachineError("usage", "There are no network devices yet.");
   if (config.rng !== undefined) opening.rng(config.rng.provider);
   opening.console(config.console.provider);
   if (config.wl !== undefined) opening.wl(config.wl);
@@ -164,9 +166,10 @@ class Opening implements Disposable {
 }
 
 /** Names of the VMs in which backends of this one run, by device. */
-export function providersOf({ disk, rng, console }: VmConfig): Record<string, string> {
+export function providersOf({ disk, net, rng, console }: VmConfig): Record<string, string> {
   const all: [string, string | undefined][] = [
     ...disk.map(({ provider }, i): [string, string | undefined] => [`disk${i}`, provider]),
+    ...net.map(({ provider }, i): [string, string | undefined] => [`net${i}`, provider]),
     ["rng", rng?.provider],
     ["console", console.provider],
   ];

@@ -154,6 +154,7 @@ class Guest implements AsyncDisposable {
 }
 
 function opened(device: Served["device"], owned: DisposableStack) {
+  if (device.kind === "net") throw new RequestError("unusable", "this guest serves no network");
   try {
     return openServed(device, owned);
   } catch (error) {

@@ -22,6 +22,12 @@ const Device = v.variant("kind", [
   }),
   v.strictObject({ kind: v.literal("rng") }),
   v.strictObject({ kind: v.literal("console"), to: path }),
+  v.strictObject({
+    kind: v.literal("net"),
+    /** The guest's interface whose network the device is on. */
+    interface: v.pipe(v.string(), v.regex(/^[a-zA-Z0-9_.-]{1,15}$/)),
+    mac: v.pipe(v.string(), v.regex(/^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/)),
+  }),
 ]);
 
 /** What a guest serves that provides devices. */

@@ -1,4 +1,4 @@
-import type { ProvidesConfig } from "../../config/mod.ts";
+import { type ProvidesConfig, stableMac } from "../../config/mod.ts";
 import { type Fd, type Owned, type Reactor, socketPair } from "../../os/mod.ts";
 import { AsyncPeer, RequestError, SendError, unixTransport } from "../../msg/mod.ts";
 import { limited } from "../../vhost/mod.ts";
@@ -248,6 +248,10 @@ function deviceOf(config: ProvidesConfig): ProvidedDevice {
       return { kind: "rng" };
     case "console":
       return { kind: "console", to: config.path };
+    case "net": {
+      const { interface: name, mac = stableMac(config.to, config.device) } = config;
+      return { kind: "net", interface: name, mac };
+    }
   }
 }
 
