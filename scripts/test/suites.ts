@@ -20,8 +20,13 @@ export interface Kind {
 }
 
 /** Types are checked once, by the kind `check`. */
-function testing(name: string, paths: readonly string[], limit: number): Suite {
-  return { name, args: ["test", "-A", "--no-check"], paths, counts: "tests", limit };
+function testing(
+  name: string,
+  paths: readonly string[],
+  limit: number,
+  ...more: readonly string[]
+): Suite {
+  return { name, args: ["test", "-A", "--no-check", ...more], paths, counts: "tests", limit };
 }
 
 function checking(name: string, ...args: string[]): Suite {
@@ -82,6 +87,6 @@ export const kinds: Readonly<Record<string, Kind>> = {
   interop: { purposes: ["test"], suites: [testing("interop", ["tests/interop"], 30)] },
   lab: {
     purposes: ["guest", "lab", "test"],
-    suites: [testing("lab", ["tests/lab"], 50)],
+    suites: [testing("lab", ["tests/lab"], 50, "--parallel")],
   },
 };

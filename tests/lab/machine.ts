@@ -1,3 +1,4 @@
+import { join } from "node:path";
 import {
   buildKernel,
   cacheDir,
@@ -55,6 +56,7 @@ export class Bench implements AsyncDisposable {
   ) {}
 
   static async open(): Promise<Bench> {
+    using _ = await preparing();
     await compileSingleFile();
     const load = await guestProgram(
       "disk_load",
@@ -180,6 +182,14 @@ async function openBenchStage(guests: readonly GuestFiles[], root: string): Prom
     ...guests.flatMap(({ initrd, tools, deno }) => [initrd, tools, deno]),
   ]);
   return await openStage({ files: [...files] });
+}
+
+/** Several lanes prepare one after the other: who comes later finds kernels and images made. */
+async function preparing(): Promise<Disposable> {
+  await Deno.mkdir(cacheDir(), { recursive: true });
+  const file = await Deno.open(join(cacheDir(), "bench.lock"), { create: true, write: true });
+  await file.lock(true);
+  return file;
 }
 
 /** The lab brings `dist/` along as it is when it starts. */

@@ -1,0 +1,14 @@
+// What connects a machine to its host and to other machines.
+import { deviceVmTests } from "./device_vm.ts";
+import { hostileDeviceVmTests } from "./hostile_device_vm.ts";
+import { lane } from "./lane.ts";
+import { wlTests } from "./wl.ts";
+import { wlGuestTests } from "./wl_guest.ts";
+
+lane("devices in the lab", {
+  "wl": wlTests,
+  "wl guest": wlGuestTests,
+  "device vm": deviceVmTests,
+}, {
+  "hostile device vm": hostileDeviceVmTests,
+});
