@@ -13,6 +13,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <linux/if.h>
+#include <linux/if_tun.h>
 #include <linux/memfd.h>
 #include <linux/sockios.h>
 #include <poll.h>
@@ -213,6 +215,71 @@ EXPORT int sp_block_range(int fd, int zero, double offset, double length) {
   if (!(offset >= 0 && length >= 0)) return -EINVAL;
   uint64_t range[2] = {(uint64_t)offset, (uint64_t)length};
   return result(ioctl(fd, zero ? BLKZEROOUT : BLKDISCARD, range));
+}
+
+// ---- Network --------------------------------------------------------------------------------
+
+// ioctl again: a worker gets the three that a queue of a tap needs. Its flags, IFF_*; -EPROTO when its packets have
+// other headers than virtio_net_hdr of version 1.
+EXPORT int sp_tap_flags(int fd) {
+  struct ifreq request = {0};
+  int header = 0;
+  if (ioctl(fd, TUNGETIFF, &request) || ioctl(fd, TUNGETVNETHDRSZ, &header)) return -errno;
+  return header == 12 ? (uint16_t)request.ifr_flags : -EPROTO;
+}
+
+// What packets may leave to whoever reads them: TUN_F_*.
+EXPORT int sp_tap_offload(int fd, uint32_t offloads) { return result(ioctl(fd, TUNSETOFFLOAD, (unsigned long)offloads)); }
+
+// Whether the kernel puts packets into this queue.
+EXPORT int sp_tap_attach(int fd, int attach) {
+  struct ifreq request = {.ifr_flags = attach ? IFF_ATTACH_QUEUE : IFF_DETACH_QUEUE};
+  return result(ioctl(fd, TUNSETQUEUE, &request));
+}
+
+// Part of the Internet checksum (RFC 1071) of some bytes that begin at an even place, in memory order.
+static uint64_t sum_words(const uint8_t *bytes, size_t length) {
+  uint64_t sum = 0, low = 0, high = 0;
+  for (; length >= 16; length -= 16, bytes += 16) {
+    uint64_t a, b;
+    memcpy(&a, bytes, 8);
+    memcpy(&b, bytes + 8, 8);
+    low += (uint32_t)a + (b & 0xffffffff);
+    high += (a >> 32) + (b >> 32);
+  }
+  for (; length >= 2; length -= 2, bytes += 2) {
+    uint16_t word;
+    memcpy(&word, bytes, 2);
+    sum += word;
+  }
+  if (length) sum += *bytes;
+  for (sum += (low & 0xffffffff) + (low >> 32) + (high & 0xffffffff) + (high >> 32); sum >> 16;) {
+    sum = (sum & 0xffff) + (sum >> 16);
+  }
+  return sum;
+}
+
+// The Internet checksum of ranges of the window, as it is read from the wire, without the first `skip` bytes. A script
+// would need a microsecond for each hundred bytes.
+EXPORT int sp_checksum(double vector, uint32_t count, uint32_t skip) {
+  struct iovec iov[MAX_VECTOR];
+  int bad = load_vector(iov, vector, count);
+  if (bad) return bad;
+  uint64_t sum = 0;
+  int odd = 0;
+  for (uint32_t i = 0; i < count; i++) {
+    const uint8_t *bytes = iov[i].iov_base;
+    size_t length = iov[i].iov_len;
+    size_t left = skip < length ? length - skip : 0;
+    bytes += length - left;
+    skip -= (uint32_t)(length - left);
+    uint64_t part = sum_words(bytes, left);
+    sum += odd ? ((part & 0xff) << 8 | part >> 8) : part;
+    odd ^= left & 1;
+  }
+  while (sum >> 16) sum = (sum & 0xffff) + (sum >> 16);
+  uint16_t folded = (uint16_t)~sum;
+  return folded >> 8 | (folded & 0xff) << 8;
 }
 
 // struct stat is a layout of libc; a block device has its size elsewhere.

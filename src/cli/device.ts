@@ -1,5 +1,5 @@
 import { type Command, Option } from "commander";
-import { serveDevice } from "../machine/mod.ts";
+import { MachineError, serveDevice } from "../machine/mod.ts";
 import type { CliContext } from "./main.ts";
 import { resolve } from "node:path";
 import { parseSocketFlags } from "./run_options.ts";
@@ -21,6 +21,14 @@ interface BlkFlags extends Connection {
 
 interface ConsoleFlags extends Connection {
   readonly to: string;
+}
+
+interface NetFlags extends Connection {
+  readonly tap?: string;
+  readonly stream?: string;
+  readonly mac?: string;
+  readonly mtu?: number;
+  readonly queues: number;
 }
 
 interface WlFlags extends Connection {
@@ -104,6 +112,32 @@ export function addDeviceCommand(program: Command, context: CliContext): void {
         log: context.log(),
         connection: connection(flags),
         device: { kind: "console", to },
+      });
+    });
+  kind("net", "a network device, on a tap or behind passt")
+    .addOption(new Option("--tap <name>", "the host's tap").conflicts("stream"))
+    .option("--stream <path>", "a socket of passt, or of whoever speaks its protocol")
+    .option("--mac <address>", "what the guest gets as its address (default: made up)")
+    .option("--mtu <bytes>", "what the guest is told as its largest packet", wholeNumber(68, 65535))
+    .option("--queues <n>", "pairs of queues, 1 to 8", wholeNumber(1, 8), 1)
+    .action(async (flags: NetFlags) => {
+      const { tap, stream, mac, mtu, queues: pairs } = flags;
+      if (tap === undefined && stream === undefined) {
+        throw new MachineError(
+          "usage",
+          "Where do its packets go? Give --tap NAME or --stream PATH.",
+        );
+      }
+      await serveDevice({
+        log: context.log(),
+        connection: connection(flags),
+        device: {
+          kind: "net",
+          to: tap === undefined ? { stream: resolve(stream ?? "") } : { tap },
+          mac: mac?.toLowerCase(),
+          mtu,
+          pairs,
+        },
       });
     });
   kind("wl", "Virtio Wayland: sockets of the host for programs in the guest")

@@ -16,11 +16,14 @@ import {
 } from "../msg/mod.ts";
 import { escapeAttempts, lockDown, permissionsLeft } from "../sandbox/mod.ts";
 import { DeviceLoop, type Link, localLink } from "../vhost/mod.ts";
-import { openDevice } from "./open_device.ts";
+import type { VirtioDevice } from "../virtio/mod.ts";
+import { NetDevice, NetEndError } from "./net/mod.ts";
+import { openDevice, openNetEnd } from "./open_device.ts";
 import type { DoorbellDirection } from "./wl/mod.ts";
 import { MESSAGE_SOCKET, monitorMessages, workerMessages } from "./worker_messages.ts";
 
 type SetUp = ReceivedBody<typeof workerMessages, "setUp">;
+type ReplaceEnd = ReceivedBody<typeof workerMessages, "replaceEnd">;
 type Monitor = BlockingPeer<typeof monitorMessages, typeof workerMessages>;
 
 /** How long the monitor may take to do what a guest asks for. */
@@ -36,6 +39,7 @@ class Worker {
   readonly #log: (text: string) => void;
   /** What is left to do when the set-up has been answered. */
   #serve: (() => number | Promise<number>) | undefined;
+  #device: { readonly implementation: VirtioDevice; readonly window: Window } | undefined;
   #failed = false;
 
   constructor(log: (text: string) => void) {
@@ -49,7 +53,10 @@ class Worker {
     this.#monitor = new BlockingPeer(unixTransport(socket), {
       calls: monitorMessages,
       serves: workerMessages,
-      handlers: { setUp: (setUp) => this.#setUp(setUp) },
+      handlers: {
+        setUp: (setUp) => this.#setUp(setUp),
+        replaceEnd: (message) => this.#replaceEnd(message),
+      },
       onFault: (error) => log(describe(error)),
     });
   }
@@ -85,12 +92,30 @@ class Worker {
         link: frontend.how === "context" ? guestLink(frontend.device.move()) : localLink,
         control: { fd: this.#monitor.fd, ready: () => this.#listen() },
       });
+      this.#device = { implementation, window };
       const serve = serveFrontend(loop, frontend);
       lockDown();
       this.#serve = serve;
     } catch (error) {
       // The monitor tells it to whoever made the configuration.
       throw error instanceof RequestError ? error : new RequestError("unusable", describe(error));
+    }
+    return null;
+  }
+
+  #replaceEnd({ end }: ReplaceEnd): null {
+    const { implementation, window } = this.#device ?? {};
+    if (window === undefined || !(implementation instanceof NetDevice)) {
+      throw new RequestError("unusable", "this is no network device");
+    }
+    // Whatever comes of it, nobody is at the old one.
+    implementation.replaceEnd(undefined);
+    if (end === undefined) return null;
+    try {
+      implementation.replaceEnd(openNetEnd(end, window, this.#log));
+    } catch (error) {
+      if (!(error instanceof NetEndError)) throw error;
+      throw new RequestError("unusable", error.message);
     }
     return null;
   }

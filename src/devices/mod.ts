@@ -2,6 +2,14 @@
 
 export { BlkDevice, type BlkOptions, Disk, DiskError } from "./blk/mod.ts";
 export { ConsoleDevice } from "./console/mod.ts";
+export {
+  NetDevice,
+  type NetEnd,
+  NetEndError,
+  type NetOptions,
+  StreamEnd,
+  TapEnd,
+} from "./net/mod.ts";
 export { RngDevice } from "./rng/mod.ts";
 export { WlDevice, type WlOptions } from "./wl/mod.ts";
 export {

@@ -3,10 +3,12 @@ import { type ReceivedBody, RequestError } from "../msg/mod.ts";
 import type { VirtioDevice } from "../virtio/mod.ts";
 import { BlkDevice } from "./blk/mod.ts";
 import { ConsoleDevice } from "./console/mod.ts";
+import { NetDevice, type NetEnd, NetEndError, StreamEnd, TapEnd } from "./net/mod.ts";
 import { RngDevice } from "./rng/mod.ts";
 import { type DoorbellFunction, WlDevice, type WlOptions } from "./wl/mod.ts";
 import type { workerMessages } from "./worker_messages.ts";
 
+type NetEndSetUp = NonNullable<ReceivedBody<typeof workerMessages, "replaceEnd">["end"]>;
 type DeviceSetUp = ReceivedBody<typeof workerMessages, "setUp">["device"];
 
 /** What a device may use beside what it is handed. */
@@ -38,6 +40,14 @@ export function openDevice(
     }
     case "console":
       return new ConsoleDevice(window, setUp.input?.move(), setUp.output.move());
+    case "net": {
+      const { end, mac, mtu, pairs } = setUp;
+      if (end.kind === "tap" && end.queues.length !== pairs) {
+        const text = `${pairs} pairs of queues need as many queues of the tap`;
+        throw new RequestError("unusable", text);
+      }
+      return new NetDevice(window, { end: openNetEnd(end, window, log), mac, mtu, pairs });
+    }
     case "rng":
       return new RngDevice();
     case "wl": {
@@ -48,5 +58,25 @@ export function openDevice(
       const limits = { regionSize, memory, vfds, contexts };
       return new WlDevice(window, { ...limits, openContext, doorbells, log });
     }
+  }
+}
+
+/**
+ * The end of a network device that a message describes; takes the descriptors out of it.
+ *
+ * @throws RequestError `unusable` when they do not make one
+ */
+export function openNetEnd(
+  end: NetEndSetUp,
+  window: Window,
+  log: (text: string) => void,
+): NetEnd {
+  try {
+    return end.kind === "tap"
+      ? new TapEnd(window, end.queues.map((queue) => queue.move()))
+      : new StreamEnd(window, end.socket.move(), log);
+  } catch (error) {
+    if (!(error instanceof NetEndError)) throw error;
+    throw new RequestError("unusable", error.message);
   }
 }

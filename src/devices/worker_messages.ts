@@ -7,6 +7,24 @@ const size = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 const slot = v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(1023));
 const limit = v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(8192));
 
+const pairs = v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(8));
+const mtu = v.pipe(v.number(), v.integer(), v.minValue(68), v.maxValue(65535));
+const mac = v.pipe(v.string(), v.regex(/^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/));
+
+/** Where a network device ends on the host. */
+const NetEnd = v.variant("kind", [
+  v.strictObject({
+    kind: v.literal("tap"),
+    /** A queue of the tap for each pair of the device, with IFF_VNET_HDR and headers of 12 bytes. */
+    queues: v.pipe(v.array(descriptor), v.minLength(1), v.maxLength(8)),
+  }),
+  v.strictObject({
+    kind: v.literal("stream"),
+    /** A connected stream on which each frame follows its length (u32, big endian), as passt has it. New for each worker. */
+    socket: descriptor,
+  }),
+], "it is no end of a network device");
+
 /** A kind of device, and what it is handed. */
 const Device = v.variant("kind", [
   v.strictObject({
@@ -37,6 +55,15 @@ const Device = v.variant("kind", [
     /** Slots of the machine's doorbell function; 0 without. */
     doorbells: v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(1024)),
   }),
+  v.strictObject({
+    kind: v.literal("net"),
+    end: NetEnd,
+    mac,
+    /** What the driver is told; nothing when left out. */
+    mtu: v.optional(mtu),
+    /** Pairs of queues. */
+    pairs,
+  }),
 ], "it is no kind of device");
 
 /** Where the frontend is. */
@@ -63,6 +90,16 @@ export const workerMessages = defineMessages({
     body: v.strictObject({ device: Device, frontend: Frontend }),
     answer: v.null(),
     errors: { unusable: "what it was handed does not make such a device; the worker ends" },
+  },
+  replaceEnd: {
+    doc:
+      "Gives a network device another end, after the one that it had is gone: the link is up again. Without one, the " +
+      "link goes down.",
+    body: v.strictObject({ end: v.optional(NetEnd) }),
+    answer: v.null(),
+    errors: {
+      unusable: "it is no network device, or the descriptors make no such end; the link is down",
+    },
   },
 });
 

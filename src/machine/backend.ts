@@ -98,6 +98,8 @@ function holdings(device: WorkerDevice, { sockets }: WorkerServices): string[] {
       return [`holds its disk (${device.readonly ? "read-only" : "read-write"})`];
     case "rng":
       return [];
+    case "net":
+      return [`holds ${device.end.kind === "tap" ? "its tap" : "a stream of frames"}`];
     case "console":
       return [
         `holds its console (${device.input === undefined ? "output" : "input and output"})`,

@@ -14,6 +14,7 @@ import { openDisk } from "./disk_image.ts";
 import { HostSockets } from "./host_sockets.ts";
 import type { Log } from "./log.ts";
 import { MachineError } from "./outcome.ts";
+import { openTap } from "./net/open_tap.ts";
 import { startWorker, type Worker, type WorkerDevice, type WorkerFrontend } from "./worker.ts";
 
 /** A device that runs by itself, for a frontend that is not ours. */
@@ -28,6 +29,16 @@ export type ServedDevice =
   }
   | { readonly kind: "rng" }
   | { readonly kind: "console"; readonly to: string }
+  | {
+    readonly kind: "net";
+    /** The name of a tap, or the path of a socket of passt. */
+    readonly to: { readonly tap: string } | { readonly stream: string };
+    /** Made up when left out. */
+    readonly mac?: string;
+    readonly mtu?: number;
+    /** Pairs of queues. */
+    readonly pairs: number;
+  }
   | {
     readonly kind: "wl";
     /** Paths of sockets by the name that the guest asks for; `auto` for the Wayland display. */
@@ -160,6 +171,30 @@ function openLog(path: string): Owned<Fd> {
   }
 }
 
+function openNetEnd(
+  to: { readonly tap: string } | { readonly stream: string },
+  pairs: number,
+  owned: DisposableStack,
+): (WorkerDevice & { kind: "net" })["end"] {
+  if ("tap" in to) {
+    const queues = openTap(to.tap, pairs).map((queue) => owned.use(queue).borrow());
+    return { kind: "tap", queues };
+  }
+  try {
+    return { kind: "stream", socket: owned.use(connectUnix(to.stream)).borrow() };
+  } catch (error) {
+    if (!(error instanceof OsError)) throw error;
+    throw new MachineError("usage", `Cannot connect to ${to.stream}: ${error.message}.`);
+  }
+}
+
+/** Of a single station, locally administered. */
+function randomMac(): string {
+  const bytes = crypto.getRandomValues(new Uint8Array(6));
+  bytes[0] = 0x02;
+  return [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join(":");
+}
+
 /** A device with what its worker is handed, which `owned` keeps. @throws {MachineError} when it cannot be used */
 export function openServed(device: ServedDevice, owned: DisposableStack): WorkerDevice {
   switch (device.kind) {
@@ -177,6 +212,10 @@ export function openServed(device: ServedDevice, owned: DisposableStack): Worker
           input: owned.use(Fd.inherited(0)).borrow(),
         }
         : { kind: "console", output: owned.use(openLog(device.to)).borrow() };
+    case "net": {
+      const { to, mac = randomMac(), ...rest } = device;
+      return { ...rest, mac, end: openNetEnd(to, device.pairs, owned) };
+    }
     case "wl": {
       const { sockets: _sockets, ...rest } = device;
       // A machine that is not ours has no such function.

@@ -15,5 +15,6 @@ export const descriptor = v.custom<SentFd>(
 
 /** The contents of a message whose descriptors all stay the sender's, so that it can be sent again. */
 export type Lent<T> = T extends SentFd ? Borrowed<Fd>
+  : T extends readonly (infer Item)[] ? Lent<Item>[]
   : T extends object ? { readonly [K in keyof T]: Lent<T[K]> }
   : T;

@@ -85,6 +85,7 @@ export {
   socketPair,
   SocketType,
 } from "./unix_socket.ts";
+export { attachTapQueue, checksum, setTapOffload, TapFlag, tapFlags, TapOffload } from "./tap.ts";
 export { fillPages, savePages } from "./sparse_file.ts";
 export { type NoUring, Uring } from "./uring.ts";
 export { makeDoorbell, MAX_VFDS, receiveVfds, sendVfds, VirtioWl } from "./virtio_wl.ts";

@@ -24,6 +24,10 @@ export const workerSymbols = {
   sp_fallocate: { parameters: ["i32", "i32", "f64", "f64"], result: "i32" },
   sp_block_range: { parameters: ["i32", "i32", "f64", "f64"], result: "i32" },
   sp_stat: { parameters: ["i32", "buffer"], result: "i32" },
+  sp_tap_flags: { parameters: ["i32"], result: "i32" },
+  sp_tap_offload: { parameters: ["i32", "u32"], result: "i32" },
+  sp_tap_attach: { parameters: ["i32", "i32"], result: "i32" },
+  sp_checksum: { parameters: ["f64", "u32", "u32"], result: "i32" },
   sp_getrandom: { parameters: ["f64", "f64"], result: "i32" },
 
   sp_close: { parameters: ["i32"], result: "i32" },

@@ -100,6 +100,7 @@ export class Backend implements Disposable {
       replyAck: () => (this.#protocol & ProtocolFeature.ReplyAck) !== 0n,
       handle: (message) => this.#handlers.get(message.request)?.(message) ?? undefined,
     }, host.log);
+    device.attachConfig?.(() => this.announceConfigChange());
   }
 
   /** For a poller; stays here. */

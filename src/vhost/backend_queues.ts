@@ -114,6 +114,7 @@ export class BackendQueues implements Disposable {
     }
     this.device.settle?.();
     this.#stop(vring);
+    this.device.rested?.(vring.index);
   }
 
   #stop(vring: Vring): void {

@@ -108,8 +108,11 @@ export class InflightLog implements CompletionLog {
     view.setUint16(start + lastBatchHead, head, true);
   }
 
-  completed(head: number, index: number): void {
+  completed(head: number): void {
     this.view.setUint8(this.#at(head) + inflight, 0);
+  }
+
+  published(index: number): void {
     this.view.setUint16(this.start + usedIndex, index, true);
   }
 

@@ -50,14 +50,15 @@ Deno.test("wherever a backend ends, its successor does what is left, once, in or
             log.taken(head);
             taken.push(head);
           } else {
-            const head = taken[step];
-            if (head === undefined) continue;
-            log.completing(head);
-            // The ring itself: from here on the driver sees it.
-            usedIndex = (usedIndex + 1) & 0xffff;
-            taken.splice(step, 1);
-            doubtful = { head, what: "completed" };
-            log.completed(head, usedIndex);
+            // One alone, or several that the driver gets at once.
+            const heads = taken.slice(step, 2 * step + 1);
+            for (const head of heads) log.completing(head);
+            // The ring itself: from here on the driver sees them.
+            usedIndex = (usedIndex + heads.length) & 0xffff;
+            taken.splice(step, heads.length);
+            doubtful = { head: -1, what: "completed" };
+            for (const head of heads) log.completed(head);
+            log.published(usedIndex);
           }
           doubtful = undefined;
         }
@@ -113,7 +114,8 @@ Deno.test("a frontend counts what a backend had in hand, and does not trust its 
   log.recover(0);
   for (const head of [1, 2, 5]) log.taken(head);
   log.completing(2);
-  log.completed(2, 1);
+  log.completed(2);
+  log.published(1);
   const notes = new Uint8Array(view.buffer, START);
   const count = (size: number, queues: number, fd = memfd("notes", 4096, { seal: false })) => {
     using region = new InflightRegion(fd, size, 0, queues, SIZE);

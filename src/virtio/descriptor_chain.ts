@@ -23,6 +23,8 @@ export class DescriptorChain {
   writableBytes = 0;
   /** Some of its memory is not the device's to reach, and is left out of the pieces. */
   unreachable = false;
+  /** A predecessor of this device has taken it before. */
+  isResubmitted = false;
   /** The window offset of each piece. */
   readonly offsets: Float64Array;
   /** The bytes of each piece, at least 1. */

@@ -67,6 +67,9 @@ export interface VirtioDevice {
   /** For a device with shared memory: how to fill it, undefined when the frontend has no such thing. Comes before {@linkcode start}. */
   attach?(mapper: SharedMemoryMapper | undefined): void;
 
+  /** For a device whose config space changes by itself: how to say so. Comes with each connection. */
+  attachConfig?(announce: () => void): void;
+
   /** The driver accepted these features. Comes before the first chain, and again after a reset. */
   start?(features: bigint): void;
 
@@ -79,6 +82,9 @@ export interface VirtioDevice {
    * event of one of its sources.
    */
   process(queue: Virtqueue): void;
+
+  /** A queue was taken away by itself, after all in it was settled. It is back when it is processed again. */
+  rested?(index: number): void;
 
   /** Completes or puts back everything it has taken, waiting for it: memory or a queue is about to go. */
   settle?(): void;

@@ -16,6 +16,21 @@ export { DescriptorChain } from "./descriptor_chain.ts";
 export type { DeviceSource, SharedMemoryMapper, VirtioDevice } from "./device.ts";
 export { DeviceId } from "./device_id.ts";
 export { Feature, featureNames } from "./feature.ts";
+export {
+  ETHERNET_HEADER,
+  MAC_SIZE,
+  MAX_PACKET,
+  MAX_QUEUE_PAIRS,
+  NetAck,
+  NetConfig,
+  NetControl,
+  NetFeature,
+  NetGso,
+  NetHeader,
+  NetHeaderFlag,
+  NetMtu,
+  NetStatus,
+} from "./net.ts";
 export { MAX_QUEUE_SIZE, ringBytes, type RingPlacement } from "./ring_layout.ts";
 export { DeviceStatus } from "./status.ts";
 export { type QueueFault, queueFaultText } from "./queue_fault.ts";

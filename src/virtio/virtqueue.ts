@@ -19,8 +19,10 @@ export interface CompletionLog {
   putBack(head: number): void;
   /** It is about to appear in the used ring. */
   completing(head: number): void;
-  /** It is in the used ring, whose index is now this. */
-  completed(head: number, usedIndex: number): void;
+  /** It is in the used ring, and the driver can see it. */
+  completed(head: number): void;
+  /** All that were completing are completed, and the index of the used ring is this. */
+  published(usedIndex: number): void;
 }
 
 /** How a virtqueue is set up. */
@@ -86,12 +88,16 @@ export class Virtqueue {
   #seen: number;
   /** The available index when the round began, or we looked last: what a device leaves there is nothing new to it. */
   #noticed: number;
+  /** Of the used ring, including what is not published. */
   #usedIndex: number;
+  #publishedIndex: number;
+  /** Heads that are used and not published, for the log. */
+  readonly #unpublished: Uint16Array;
   /** The used index when we last thought about signalling. */
   #signalled: number;
   #hasSignalled = false;
   #budget = CHAINS_PER_ROUND;
-  #isResubmitted = false;
+  #needsKicks = true;
 
   /** @param options rings lie in the window and are aligned as {@link RingPlacement} says */
   constructor(options: VirtqueueOptions) {
@@ -113,7 +119,11 @@ export class Virtqueue {
     this.#log = options.log;
     this.#resubmit = [...options.resubmit ?? []].reverse();
     this.#next = this.#seen = this.#noticed = options.base & 0xffff;
-    this.#usedIndex = this.#signalled = Atomics.load(this.#used, Used.index);
+    this.#usedIndex = this.#publishedIndex = this.#signalled = Atomics.load(
+      this.#used,
+      Used.index,
+    );
+    this.#unpublished = new Uint16Array(options.log === undefined ? 0 : size);
   }
 
   /** How the driver broke the queue, if it did. */
@@ -152,17 +162,17 @@ export class Virtqueue {
     }
     if (resubmitted) this.#resubmit.pop();
     else this.#next = (this.#next + 1) & 0xffff;
-    this.#isResubmitted = resubmitted;
+    chain.isResubmitted = resubmitted;
     chain.head = head;
     this.#budget--;
     if (this.#log !== undefined) this.#log.taken(head);
     return true;
   }
 
-  /** Makes the chain that was taken last available again, untouched. */
+  /** Makes the chain that was taken last available again, untouched. Several of them: the last one first. */
   putBack(chain: DescriptorChain): void {
     if (this.#log !== undefined) this.#log.putBack(chain.head);
-    if (this.#isResubmitted) this.#resubmit.push(chain.head);
+    if (chain.isResubmitted) this.#resubmit.push(chain.head);
     else this.#next = (this.#next - 1) & 0xffff;
   }
 
@@ -173,14 +183,41 @@ export class Virtqueue {
    * @param written bytes from the beginning of the writable pieces on
    */
   complete(chain: DescriptorChain, written: number): void {
+    this.use(chain, written);
+    this.publish();
+  }
+
+  /** As {@link complete}, but the driver sees nothing of it before {@link publish}: for chains that belong together. */
+  use(chain: DescriptorChain, written: number): void {
     const { head } = chain;
     const at = (this.#usedIndex & this.#mask) * 2;
     this.#usedRing[at] = head;
     this.#usedRing[at + 1] = written;
-    const usedIndex = this.#usedIndex = (this.#usedIndex + 1) & 0xffff;
-    if (this.#log !== undefined) this.#log.completing(head);
+    if (this.#log !== undefined) {
+      this.#unpublished[(this.#usedIndex - this.#publishedIndex) & this.#mask] = head;
+      this.#log.completing(head);
+    }
+    this.#usedIndex = (this.#usedIndex + 1) & 0xffff;
+  }
+
+  /** Shows the driver at once what was used, at most as many chains as the queue has descriptors. */
+  publish(): void {
+    const usedIndex = this.#usedIndex;
+    const count = (usedIndex - this.#publishedIndex) & 0xffff;
+    if (count === 0) return;
     Atomics.store(this.#used, Used.index, usedIndex);
-    if (this.#log !== undefined) this.#log.completed(head, usedIndex);
+    this.#publishedIndex = usedIndex;
+    if (this.#log === undefined) return;
+    for (let i = 0; i < count; i++) this.#log.completed(this.#unpublished[i]);
+    this.#log.published(usedIndex);
+  }
+
+  /**
+   * Whether the driver should say when it makes more available, from the end of this round on. A device that has taken
+   * enough in advance spares it that, and looks by itself.
+   */
+  set needsKicks(value: boolean) {
+    this.#needsKicks = value;
   }
 
   /** Marks the queue as broken by its driver; the first fault counts. */
@@ -211,6 +248,11 @@ export class Virtqueue {
     this.notify();
     if (this.#fault !== undefined) return false;
     if (this.#budget === 0) return true;
+    if (!this.#needsKicks) {
+      // As far away as an index can be; without event indices the flag stays as beginRound has set it.
+      if (this.#eventIndex) this.#used[this.#used.length - 1] = this.#noticed + 0x8000;
+      return false;
+    }
     if (this.#eventIndex) Atomics.store(this.#used, this.#used.length - 1, this.#noticed);
     else Atomics.store(this.#used, Used.flags, 0);
     return Atomics.load(this.#avail, Avail.index) !== this.#noticed;
@@ -219,7 +261,7 @@ export class Virtqueue {
   /** Signals when something was completed since the last time and the driver wants to know. */
   notify(): void {
     const old = this.#signalled;
-    const now = this.#usedIndex;
+    const now = this.#publishedIndex;
     if (old === now) return;
     this.#signalled = now;
     // The first is always signalled: what the driver waits for may be older than this object.

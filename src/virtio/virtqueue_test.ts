@@ -374,18 +374,86 @@ Deno.test("chains of a predecessor come first", () => {
   assert.equal(queue.base, 3);
 });
 
-Deno.test("completion is logged around the used index", () => {
-  const driver = new MockDriver(8);
+/** Notes each call with the used index that the driver sees at the time. */
+function logged(driver: MockDriver) {
   const seen: string[] = [];
+  const note = (text: string) => void seen.push(`${text} at ${driver.usedIndex}`);
   const queue = driver.queue({
     log: {
-      taken: (head) => seen.push(`taken ${head}`),
-      putBack: (head) => seen.push(`back ${head}`),
-      completing: (head) => seen.push(`completing ${head} at ${driver.usedIndex}`),
-      completed: (head, index) => seen.push(`completed ${head} at ${index}, ${driver.usedIndex}`),
+      taken: (head) => note(`taken ${head}`),
+      putBack: (head) => note(`back ${head}`),
+      completing: (head) => note(`completing ${head}`),
+      completed: (head) => note(`completed ${head}`),
+      published: (index) => note(`published ${index}`),
     },
   });
+  return { seen, queue };
+}
+
+Deno.test("completion is logged around the used index", () => {
+  const driver = new MockDriver(8);
+  const { seen, queue } = logged(driver);
   driver.add([1]);
   echo(queue, new DescriptorChain(4), driver);
-  assert.deepEqual(seen, ["taken 0", "completing 0 at 0", "completed 0 at 1, 1"]);
+  assert.deepEqual(seen, [
+    "taken 0 at 0",
+    "completing 0 at 0",
+    "completed 0 at 1",
+    "published 1 at 1",
+  ]);
+});
+
+Deno.test("chains that belong together appear at once", () => {
+  const driver = new MockDriver(8);
+  const { seen, queue } = logged(driver);
+  driver.add([4]);
+  driver.add([4]);
+  queue.beginRound();
+  const chain = new DescriptorChain(4);
+  for (const written of [4, 3]) {
+    assert(queue.next(chain));
+    queue.use(chain, written);
+  }
+  queue.notify();
+  assert.deepEqual([driver.usedIndex, driver.signals], [0, 0]);
+  queue.publish();
+  queue.publish();
+  queue.notify();
+  assert.equal(driver.signals, 1);
+  assert.deepEqual(driver.takeUsed().map(({ written }) => written), [4, 3]);
+  assert.deepEqual(seen.slice(-3), ["completed 0 at 2", "completed 1 at 2", "published 2 at 2"]);
+});
+
+Deno.test("several chains go back, the last one first, those of a predecessor to their own place", () => {
+  const driver = new MockDriver(8);
+  const heads = [1, 2, 3, 4].map(() => driver.add([1]).head);
+  const queue = driver.queue({ base: 2, resubmit: heads.slice(0, 2) });
+  const chains = heads.map(() => new DescriptorChain(4));
+  queue.beginRound();
+  for (const chain of chains) assert(queue.next(chain));
+  assert.equal(queue.base, 4);
+  for (const chain of chains.reverse()) queue.putBack(chain);
+  assert.deepEqual([queue.resubmitsLeft, queue.base], [2, 0]);
+  echo(queue, new DescriptorChain(4), driver);
+  assert.deepEqual(driver.takeUsed().map(({ head }) => head), heads);
+});
+
+Deno.test("a device that has enough is not kicked, until it wants to be", () => {
+  const driver = new MockDriver(8);
+  const queue = driver.queue();
+  queue.beginRound();
+  queue.needsKicks = false;
+  driver.add([1]);
+  assert.equal(queue.endRound(), false, "it looks by itself");
+  assert.equal(driver.availableEvent, 0x8000);
+  queue.beginRound();
+  queue.needsKicks = true;
+  assert.equal(queue.endRound(), false);
+  assert.equal(driver.availableEvent, 1);
+  const plain = new MockDriver(8);
+  const other = plain.queue({ eventIndex: false });
+  other.beginRound();
+  other.needsKicks = false;
+  other.endRound();
+  assert.equal(plain.usedFlags, 1);
 });
