@@ -34,6 +34,7 @@ export {
   Log,
   type LogOptions,
   MachineError,
+  type NetInfo,
   type ProvidedInfo,
   type RunOutcome,
   serveDevice,

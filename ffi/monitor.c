@@ -1,5 +1,7 @@
 // Part of shim.c: what only the monitor may do. Workers do not load these symbols.
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <sys/file.h>
 #include <sys/sendfile.h>
@@ -75,6 +77,37 @@ EXPORT int sp_connect(const char *path, int type) {
     return -error;
   }
   return fd;
+}
+
+// What device requests for network interfaces go to.
+EXPORT int sp_interface_socket(void) { return result(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)); }
+
+// Whether a port of an address could be listened at: 0, or why not. The runtime has no stable way for datagrams.
+EXPORT int sp_try_port(const char *address, int port, int datagrams) {
+  union {
+    struct sockaddr any;
+    struct sockaddr_in v4;
+    struct sockaddr_in6 v6;
+  } at = {0};
+  socklen_t size;
+  if (inet_pton(AF_INET, address, &at.v4.sin_addr) == 1) {
+    at.v4.sin_family = AF_INET, at.v4.sin_port = htons((uint16_t)port), size = sizeof at.v4;
+  } else if (inet_pton(AF_INET6, address, &at.v6.sin6_addr) == 1) {
+    at.v6.sin6_family = AF_INET6, at.v6.sin6_port = htons((uint16_t)port), size = sizeof at.v6;
+  } else {
+    return -EINVAL;
+  }
+  int fd = socket(at.any.sa_family, (datagrams ? SOCK_DGRAM : SOCK_STREAM) | SOCK_CLOEXEC, 0);
+  if (fd < 0) return -errno;
+  // Connections that have just ended are in nobody's way; a listener is, all the same. IPv4 has its own socket.
+  int on = 1, bad = 0;
+  if (!datagrams) bad = setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  if (!bad && at.any.sa_family == AF_INET6) bad = setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
+  if (!bad) bad = bind(fd, &at.any, size);
+  if (!bad && !datagrams) bad = listen(fd, 1);
+  int outcome = bad ? -errno : 0;
+  close(fd);
+  return outcome;
 }
 
 // Ends one direction: the peer sees the end of the stream, and may still send.

@@ -6,7 +6,7 @@
 // merely happens to be open; it dies with the starter, and the starter with the monitor.
 //
 // Request, little endian, one packet: kind, id, then for START: argc, envc, count of descriptors,
-// how many descriptors the process may have, one target number per descriptor that comes with the packet (-1: the program itself),
+// how many descriptors the process may have, the user that it becomes (NOBODY_ELSE: ours), one target number per descriptor that comes with the packet (-1: the program itself),
 // then argc + envc strings, each with its NUL. For KILL: a signal.
 // Answer, four words: kind, id, and for STARTED the process, for FAILED errno and stage, for EXITED
 // status and signal.
@@ -14,6 +14,8 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
+#include <linux/capability.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdint.h>
@@ -29,12 +31,13 @@
 #include <unistd.h>
 
 enum { SOCKET = 3, MAX_CHILDREN = 128, MAX_FDS = 64, MAX_STRINGS = 256, MAX_TARGET = 200, MAX_FILES = 65536, MAX_PACKET = 65536 };
+static const uint32_t NOBODY_ELSE = ~0u;
 enum { START = 1, KILL = 2 };
 enum { STARTED = 1, FAILED = 2, EXITED = 3 };
 enum stage { REQUEST = 1, FORK = 2, DESCRIPTORS = 3, JAIL = 4, EXEC = 5 };
 
 struct start {
-  uint32_t kind, id, argc, envc, descriptors, files;
+  uint32_t kind, id, argc, envc, descriptors, files, user;
 };
 
 struct failure {
@@ -100,6 +103,22 @@ static void enter_jail(uint32_t files) {
   if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)) fail(JAIL);
 }
 
+// Makes root an ordinary user who may bind low ports, if root may: a program of others that would change its
+// user by itself loses what ends it with us (PR_SET_PDEATHSIG), so this comes before that.
+static void become_user(uid_t user) {
+  const uint32_t bind = 1u << CAP_NET_BIND_SERVICE;
+  struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+  struct __user_cap_data_struct caps[2];
+  if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) || setgroups(0, NULL) || setresgid(user, user, user) ||
+      setresuid(user, user, user) || syscall(SYS_capget, &header, caps))
+    fail(JAIL);
+  caps[0].permitted &= bind;
+  caps[0].effective = caps[0].inheritable = caps[0].permitted;
+  caps[1] = (struct __user_cap_data_struct){0};
+  if (syscall(SYS_capset, &header, caps)) fail(JAIL);
+  if (caps[0].permitted && prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_NET_BIND_SERVICE, 0, 0)) fail(JAIL);
+}
+
 static void reset_signals(void) {
   struct sigaction action = {.sa_handler = SIG_DFL};
   for (int i = 1; i < NSIG; i++) sigaction(i, &action, NULL); // fails for those that nobody can set
@@ -143,13 +162,14 @@ static int place(int *fds, const int *targets, uint32_t count) {
 }
 
 static void become(
-    int *fds, const int *targets, uint32_t count, uint32_t files, char **argv, char **envp, pid_t starter) {
+    int *fds, const int *targets, uint32_t count, const struct start *how, char **argv, char **envp, pid_t starter) {
+  if (how->user != NOBODY_ELSE) become_user(how->user);
   if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) || getppid() != starter) fail(JAIL);
   int program = place(fds, targets, count);
   if (setsid() < 0 || chdir("/")) fail(JAIL);
   umask(077);
   reset_signals();
-  enter_jail(files);
+  enter_jail(how->files);
   if (program >= 0) syscall(SYS_execveat, program, "", argv, envp, AT_EMPTY_PATH);
   else execve(argv[0], argv, envp);
   fail(EXEC);
@@ -179,7 +199,7 @@ static int targets_sound(const int *targets, uint32_t count) {
 static void start(size_t length, int *fds, uint32_t count) {
   char *argv[MAX_STRINGS + 1], *envp[MAX_STRINGS + 1];
   struct start *request = &packet.start;
-  uint32_t id = request->id, files = request->files;
+  uint32_t id = request->id;
   int *targets = (int *)(void *)(packet.bytes + sizeof *request);
   char *text = packet.bytes + sizeof *request + count * sizeof(int);
   if (length < sizeof *request || request->descriptors != count || request->files < MAX_TARGET ||
@@ -205,7 +225,7 @@ static void start(size_t length, int *fds, uint32_t count) {
   pid_t starter = getpid(), pid = fork();
   if (pid == 0) {
     report = pipe[1];
-    become(fds, targets, count, files, argv, envp, starter);
+    become(fds, targets, count, request, argv, envp, starter);
   }
   int error = errno;
   close(pipe[1]);

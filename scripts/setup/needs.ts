@@ -65,6 +65,18 @@ export const needs: readonly Need[] = [
     programs: ["fio"],
   },
   {
+    package: "passt",
+    purposes: ["lab", "test", "bench"],
+    why: "networks of guests, without privileges",
+    programs: ["passt"],
+  },
+  {
+    package: "iperf3",
+    purposes: ["lab", "bench"],
+    why: "loads networks",
+    programs: ["iperf3"],
+  },
+  {
     package: "acpica-tools",
     purposes: ["test"],
     why: "reads our ACPI tables",

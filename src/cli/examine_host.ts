@@ -21,6 +21,7 @@ export async function examineHost(): Promise<Finding[]> {
     userNamespaces(),
     uring(),
     runtimeDirectory(),
+    program("passt", "passt", '[net] with out = "user"'),
     program("apt-get", "apt", "spectrum kernel fetch and build"),
     program("dpkg-deb", "dpkg", "spectrum kernel fetch and build"),
     program("make", "make", "spectrum kernel build"),

@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import type { DeviceInfo, ProvidedInfo } from "../machine/mod.ts";
+import type { DeviceInfo, NetInfo, ProvidedInfo } from "../machine/mod.ts";
 import { duration, list, printJson, table } from "./output.ts";
 import { addVmCommand, withVm } from "./vm_command.ts";
 
@@ -30,6 +30,9 @@ export function addInfoCommand(program: Command): void {
       for (const { name, away } of info.devices) {
         if (away !== undefined) console.log(`${name} ${away}.`);
       }
+      for (const { name, net } of info.devices) {
+        if (net !== undefined) console.log(`${name}: ${wayOut(net)}`);
+      }
       if (info.provides.length > 0) console.log(`\n${providedTable(info.provides)}`);
     });
 }
@@ -47,6 +50,13 @@ function deviceTable(devices: readonly DeviceInfo[]): string {
       permissions,
     ]),
   );
+}
+
+/** A network device's way out, in a line. */
+function wayOut({ out, link, mac, tap, publish, passt }: NetInfo): string {
+  const way = out === "tap" ? `tap ${tap}` : passt === undefined ? "passt" : `passt ${passt}`;
+  const ports = publish.length === 0 ? "" : `, publishes ${publish.join(" ")}`;
+  return `${way}, link ${link}, ${mac}${ports}`;
 }
 
 function providedTable(provides: readonly ProvidedInfo[]): string {

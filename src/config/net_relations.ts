@@ -32,9 +32,12 @@ export function brokenNetRelation(config: VmConfig): Broken | undefined {
   return brokenPublish(config.net) ?? brokenProvides(config);
 }
 
-function brokenDevice({ out, tap, queues, publish }: NetConfig): Broken | undefined {
+function brokenDevice({ out, tap, queues, publish, dns }: NetConfig): Broken | undefined {
   if (out === "tap") {
     if (tap === undefined) return [["out"], 'which interface? Add tap = "NAME"'];
+    if (dns !== undefined) {
+      return [["dns"], 'only out = "user" announces resolvers; a tap\'s network does so itself'];
+    }
     if (publish.length > 0) {
       return [
         ["publish"],
@@ -56,7 +59,7 @@ function brokenProvided(net: NetConfig, vm: string): Broken | undefined {
   if (net.provider === `vm:${vm}`) {
     return [["provider"], "a VM cannot provide its own devices; name another"];
   }
-  for (const key of ["out", "tap", "mac", "mtu", "queues"] as const) {
+  for (const key of ["out", "tap", "mac", "mtu", "queues", "dns"] as const) {
     if (net[key] !== undefined) {
       return [[key], "that is up to the backend in the other VM: say it there"];
     }

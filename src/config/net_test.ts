@@ -82,6 +82,14 @@ Deno.test("what network devices cannot be is refused with key, value and the men
       "[net]\nqueues = 2",
       'app.toml:3: net.queues: more than 1 need out = "tap"; passt has one stream',
     ],
+    [
+      '[net]\ndns = ["resolver"]',
+      'app.toml:3: net.dns[0]: the address of a resolver is expected, such as "9.9.9.9"',
+    ],
+    [
+      '[net]\ntap = "t"\ndns = ["::1"]',
+      'app.toml:4: net.dns: only out = "user" announces resolvers; a tap\'s network does so itself',
+    ],
     ["[net]\nmtu = 576", "app.toml:3: net.mtu: at least 1280 is needed, for IPv6"],
     [
       '[net]\npublish = ["80"]',

@@ -16,10 +16,12 @@ const FORM = new RegExp(`^(?:(${IPV4}|${IPV6}):)?${PORT}:${PORT}(?:/(tcp|udp))?$
 export function parsePublish(text: string): Publish | undefined {
   const [, address, host, guest, protocol = "tcp"] = FORM.exec(text) ?? [];
   const [hostPort, guestPort] = [Number(host), Number(guest)];
-  if (!isPort(hostPort) || !isPort(guestPort) || !isAddress(address)) return undefined;
+  const bare = address?.replace(/^\[(.*)\]$/, "$1");
+  if (!isPort(hostPort) || !isPort(guestPort)) return undefined;
+  if (bare !== undefined && !isIpAddress(bare)) return undefined;
   return {
     protocol: protocol === "udp" ? "udp" : "tcp",
-    ...(address === undefined ? {} : { address: address.replace(/^\[(.*)\]$/, "$1") }),
+    ...(bare === undefined ? {} : { address: bare }),
     hostPort,
     guestPort,
   };
@@ -31,13 +33,13 @@ export function collide(a: Publish, b: Publish): boolean {
     (a.address === b.address || a.address === undefined || b.address === undefined);
 }
 
-function isPort(port: number): boolean {
-  return port >= 1 && port <= 65535;
+/** Whether a text is an IPv4 or IPv6 address. */
+export function isIpAddress(text: string): boolean {
+  return /^(\d{1,3}\.){3}\d{1,3}$/.test(text)
+    ? text.split(".").every((part) => Number(part) <= 255)
+    : text.includes(":") && URL.canParse(`http://[${text}]/`);
 }
 
-function isAddress(address: string | undefined): boolean {
-  if (address === undefined) return true;
-  return address.startsWith("[")
-    ? URL.canParse(`http://${address}/`)
-    : address.split(".").every((part) => Number(part) <= 255);
+function isPort(port: number): boolean {
+  return port >= 1 && port <= 65535;
 }

@@ -1,5 +1,5 @@
 import * as v from "valibot";
-import { parsePublish } from "./publish.ts";
+import { isIpAddress, parsePublish } from "./publish.ts";
 import { parseSize } from "./size.ts";
 
 /** Limits of the machine, see docs/configuration.md. */
@@ -104,6 +104,16 @@ export const Net = v.strictObject({
       'a list such as ["8080:80"] is expected',
     ),
     [],
+  ),
+  /** Addresses of the resolvers that `user` announces; by default those of the host. */
+  dns: v.optional(
+    v.array(
+      v.pipe(
+        text,
+        v.check(isIpAddress, 'the address of a resolver is expected, such as "9.9.9.9"'),
+      ),
+      'a list such as ["9.9.9.9"] is expected',
+    ),
   ),
   /** `vm:NAME`: its backend runs in that VM. */
   provider,

@@ -74,6 +74,16 @@ function metrics(vm: VmControl): Metric[] {
       samples: devices.map(({ name, restarts }) => [{ device: name }, restarts]),
     },
     {
+      name: "spectrum_net_link",
+      type: "gauge",
+      help: "1 while there is something at the other end of a network device.",
+      samples: devices.flatMap(({ name, net }) =>
+        net === undefined
+          ? []
+          : [[{ device: name, out: net.out }, net.link === "up" ? 1 : 0] as const]
+      ),
+    },
+    {
       name: "spectrum_queue_enabled",
       type: "gauge",
       help: "1 while the driver uses the queue.",

@@ -26,6 +26,15 @@ export const Queue = v.object({
   used: described(count, "index of the used ring, modulo 65536"),
 });
 
+export const Net = v.object({
+  out: v.picklist(["user", "tap"]),
+  link: described(v.picklist(["up", "down"]), "whether there is something at the other end"),
+  mac: text,
+  tap: v.optional(described(text, "the host's interface")),
+  publish: described(v.array(text), "ports of the host that lead to the guest"),
+  passt: v.optional(described(count, "process id of passt")),
+});
+
 export const Device = v.object({
   name: text,
   kind: text,
@@ -40,6 +49,7 @@ export const Device = v.object({
   restarts: described(count, "how often its backend was replaced"),
   queues: v.array(Queue),
   features: described(text, "negotiated feature bits, in hex"),
+  net: v.optional(described(Net, "a network device's way out, where its backend is a worker")),
 });
 
 export const Devices = v.array(Device);

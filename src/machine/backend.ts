@@ -1,8 +1,15 @@
 import { connectUnix, type Fd, OsError, type Owned, socketPair } from "../os/mod.ts";
-import { RequestError } from "../msg/mod.ts";
+import { DisconnectedError, RequestError } from "../msg/mod.ts";
 import type { Starter } from "../sandbox/mod.ts";
 import { MachineError } from "./outcome.ts";
-import { startWorker, type Worker, type WorkerDevice, type WorkerServices } from "./worker.ts";
+import type { NetInfo } from "./vm_control.ts";
+import {
+  type NetEnd,
+  startWorker,
+  type Worker,
+  type WorkerDevice,
+  type WorkerServices,
+} from "./worker.ts";
 
 /** Where the backend of a device comes from. */
 export interface Backend {
@@ -15,6 +22,8 @@ export interface Backend {
   readonly failure: string | undefined;
   /** Who is waited for, and why, while there is no backend. */
   readonly away?: string;
+  /** Of a network device: its way out. */
+  readonly net?: NetInfo;
   /** A new vhost-user connection; what served the last one is gone by then. Throws MachineError. */
   connect(): Promise<Owned<Fd>>;
   /** Ends a backend that does not obey, where that is in our power, and a {@linkcode connect} that waits. */
@@ -50,13 +59,14 @@ export class WorkerBackend implements Backend {
     return this.#worker?.child.pid;
   }
 
-  async connect(): Promise<Owned<Fd>> {
+  /** @param device what the worker is handed, when that is not the same each time */
+  async connect(device: WorkerDevice = this.#device): Promise<Owned<Fd>> {
     await this.finish();
     const [ours, theirs] = socketPair();
     using _given = theirs;
     const frontend = { how: "connected", socket: theirs.borrow() } as const;
     this.failure = undefined;
-    const starting = startWorker(this.#starter, this.#device, frontend, this.#services);
+    const starting = startWorker(this.#starter, device, frontend, this.#services);
     const started = starting.then((worker) => {
       this.#worker = worker;
       worker.ready.catch((error) => {
@@ -71,6 +81,15 @@ export class WorkerBackend implements Backend {
       throw error;
     }
     return ours;
+  }
+
+  /** Gives the worker of a network device another end; whoever follows a worker that has ended has one of its own. */
+  async replaceEnd(end: NetEnd): Promise<void> {
+    try {
+      await this.#worker?.replaceEnd(end);
+    } catch (error) {
+      if (!(error instanceof RequestError || error instanceof DisconnectedError)) throw error;
+    }
   }
 
   kill(): void {
@@ -99,7 +118,7 @@ function holdings(device: WorkerDevice, { sockets }: WorkerServices): string[] {
     case "rng":
       return [];
     case "net":
-      return [`holds ${device.end.kind === "tap" ? "its tap" : "a stream of frames"}`];
+      return [`holds ${device.end.kind === "tap" ? "its tap" : "a stream to passt"}`];
     case "console":
       return [
         `holds its console (${device.input === undefined ? "output" : "input and output"})`,

@@ -5,7 +5,7 @@ import type { DeviceInfo } from "./vm_control.ts";
 export function describeDevice(
   { name, kind, backend, history }: DeviceParts,
 ): DeviceInfo {
-  const { pid, permissions, away } = backend;
+  const { pid, permissions, away, net } = backend;
   return {
     name,
     kind: kind.name,
@@ -17,6 +17,7 @@ export function describeDevice(
     restarts: history.restarts,
     queues: [],
     features: hex(0n),
+    ...(net === undefined ? {} : { net }),
   };
 }
 

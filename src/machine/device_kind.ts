@@ -1,5 +1,5 @@
 import type { ConfigRange } from "../pci/mod.ts";
-import { BlkConfig, ConsoleConfig, DeviceId } from "../virtio/mod.ts";
+import { BlkConfig, ConsoleConfig, DeviceId, NetConfig } from "../virtio/mod.ts";
 
 /** What the transport must know of a kind of device; all else is between driver and backend. */
 export interface DeviceKind {
@@ -73,6 +73,22 @@ export const deviceKinds = {
     writableConfig: [],
     leastQueues: 2,
     presentConfig: unchanged,
+  },
+  net: {
+    name: "net",
+    type: DeviceId.Net,
+    configSize: NetConfig.size,
+    writableConfig: [],
+    leastQueues: 2,
+    presentConfig(config, queues) {
+      const presented = config.slice();
+      if (presented.length < NetConfig.size) return presented;
+      const view = NetConfig.at(new DataView(presented.buffer));
+      // The last is the control queue.
+      const pairs = Math.max(1, (queues - 1) >> 1);
+      view.maxVirtqueuePairs = Math.min(view.maxVirtqueuePairs, pairs);
+      return presented;
+    },
   },
   wl: {
     name: "wl",

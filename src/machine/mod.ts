@@ -18,6 +18,7 @@ export { CONFIG_CONTEXT, guestMessages, providerMessages } from "./provide/guest
 export { openServed, type ServedDevice, serveDevice, type ServeOptions } from "./serve_device.ts";
 export {
   type DeviceInfo,
+  type NetInfo,
   type ProvidedInfo,
   type QueueInfo,
   type VmControl,

@@ -9,6 +9,7 @@ import { ConsoleSocket } from "./console_socket.ts";
 import type { MachineEnd } from "./describe_outcome.ts";
 import { describeDevice } from "./describe_device.ts";
 import type { DeviceParts } from "./device_parts.ts";
+import type { OnDeviceChange } from "./device_supervisor.ts";
 import { Host } from "./host.ts";
 import type { Log } from "./log.ts";
 import type { RunOutcome } from "./outcome.ts";
@@ -135,12 +136,15 @@ export class RunningVm implements VmControl, AsyncDisposable {
       log: this.#log,
     });
     this.#provisions = provisions;
+    const onDeviceChange: OnDeviceChange = (device, kind, detail) =>
+      this.#events.add({ kind, device, detail });
     using devices = openDevices(config, {
       host,
       log: this.#log,
       runtime: this.runtime.path,
       hostConsole: consoleSocket?.guest,
       provisions,
+      onDeviceChange,
       system: this.#plan.system,
     });
     this.#devices = devices.parts;
@@ -160,7 +164,7 @@ export class RunningVm implements VmControl, AsyncDisposable {
         consoleSocket,
         print: (bytes) => this.console.write(bytes),
         log: this.#log,
-        onDeviceChange: (device, kind, detail) => this.#events.add({ kind, device, detail }),
+        onDeviceChange,
         signal: this.#quitting.signal,
         patient: !first,
       });

@@ -59,6 +59,30 @@ export interface QueueInfo {
 }
 
 /**
+ * A network device's way out.
+ *
+ * @example
+ * ```ts
+ * import { Vm } from "spectrum";
+ *
+ * await using vm = await Vm.connect("app");
+ * const ways: NetInfo[] = (await vm.devices()).flatMap(({ net }) => net ?? []);
+ * ```
+ */
+export interface NetInfo {
+  readonly out: "user" | "tap";
+  /** Whether there is something at the other end. */
+  readonly link: "up" | "down";
+  readonly mac: string;
+  /** The host's interface. */
+  readonly tap?: string;
+  /** Ports of the host that lead to the guest, as they are configured. */
+  readonly publish: readonly string[];
+  /** Process id of passt. */
+  readonly passt?: number;
+}
+
+/**
  * One device as a user sees it.
  *
  * @example
@@ -88,6 +112,8 @@ export interface DeviceInfo {
   readonly queues: readonly QueueInfo[];
   /** Negotiated feature bits, in hex. */
   readonly features: string;
+  /** Of a network device whose backend is a worker. */
+  readonly net?: NetInfo;
 }
 
 /**

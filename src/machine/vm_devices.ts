@@ -1,14 +1,23 @@
-import type { DiskConfig, VmConfig, WlConfig } from "../config/mod.ts";
+import {
+  type DiskConfig,
+  type NetConfig,
+  stableMac,
+  type VmConfig,
+  type WlConfig,
+} from "../config/mod.ts";
 import type { Fd } from "../os/mod.ts";
 import { type Backend, ForeignBackend, WorkerBackend } from "./backend.ts";
 import { type DeviceKind, deviceKinds } from "./device_kind.ts";
 import type { DeviceParts } from "./device_parts.ts";
+import type { OnDeviceChange } from "./device_supervisor.ts";
 import { openDisk } from "./disk_image.ts";
 import type { Host } from "./host.ts";
 import { DoorbellHost } from "./doorbell_host.ts";
 import { HostSockets } from "./host_sockets.ts";
 import type { Log } from "./log.ts";
-import { MachineError } from "./outcome.ts";
+import { openTap } from "./net/open_tap.ts";
+import { TapBackend } from "./net/tap_backend.ts";
+import { UserNetBackend } from "./net/user_net_backend.ts";
 import { ProviderBackend } from "./provide/provider_backend.ts";
 import type { Provisions } from "./provide/provisions.ts";
 import type { ImageId } from "./runtime_dir.ts";
@@ -16,6 +25,8 @@ import type { WorkerDevice, WorkerServices } from "./worker.ts";
 
 /** Queues of a disk whose configuration does not say: one per vCPU, so many at most. */
 const MOST_DEFAULT_QUEUES = 4;
+/** Pairs of queues that a network device of another VM may have. */
+const MOST_PAIRS = 8;
 /** What a foreign backend may have. */
 const FOREIGN_QUEUES = 16;
 
@@ -35,6 +46,7 @@ interface OpenContext {
   /** The host's end of a virtio console, if the VM has one. */
   readonly hostConsole?: Fd;
   readonly provisions: Provisions;
+  readonly onDeviceChange: OnDeviceChange;
   /** A read-only image of ours, the VM's last disk. */
   readonly system?: string;
 }
@@ -50,7 +62,7 @@ export function openDevices(config: VmConfig, context: OpenContext): VmDevices {
   if (context.system !== undefined) {
     opening.disk("system", { path: context.system, readonly: true, cache: "auto" });
   }
-  if (config.net.length > 0) throw new MachineError("usage", "There are no network devices yet.");
+  for (const [i, net] of config.net.entries()) opening.net(`net${i}`, net);
   if (config.rng !== undefined) opening.rng(config.rng.provider);
   opening.console(config.console.provider);
   if (config.wl !== undefined) opening.wl(config.wl);
@@ -88,6 +100,26 @@ class Opening implements Disposable {
     const queues = disk.queues ?? Math.min(this.#config.cpus, MOST_DEFAULT_QUEUES);
     const held = { disk: fd.borrow(), readonly, cache, queues, serial: name };
     this.#add(name, blk, queues, this.#worker({ kind: "blk", ...held }));
+  }
+
+  net(name: string, config: NetConfig): void {
+    const { out, tap, provider, mac = stableMac(this.#config.name, name), mtu, queues = 1 } =
+      config;
+    const { host: { starter }, log, onDeviceChange: onChange } = this.#context;
+    if (provider !== undefined) {
+      this.#addNet(name, MOST_PAIRS, this.#provided(name, provider));
+    } else if (out === "tap" && tap !== undefined) {
+      const opened = openTap(tap, queues).map((queue) => this.#owned.use(queue));
+      this.#addNet(name, queues, new TapBackend(starter, { tap, mac, mtu, queues: opened }));
+    } else {
+      const about = { device: name, config, mac, log: log.for({ component: name }), onChange };
+      this.#addNet(name, 1, this.#owned.use(new UserNetBackend({ starter, ...about })));
+    }
+  }
+
+  /** Behind the queues of all pairs is that of commands. */
+  #addNet(name: string, pairs: number, backend: Backend): void {
+    this.#add(name, deviceKinds.net, 2 * pairs + 1, backend);
   }
 
   rng(provider: string | undefined): void {

@@ -43,7 +43,16 @@ export interface Worker {
    * DisconnectedError when it ended before it could say.
    */
   readonly ready: Promise<void>;
+  /**
+   * Gives a network device another end.
+   *
+   * Rejects with a RequestError `unusable` when it is none, with a DisconnectedError when the worker has ended.
+   */
+  replaceEnd(end: NetEnd): Promise<void>;
 }
+
+/** Where a network device ends on the host. */
+export type NetEnd = Extract<WorkerDevice, { kind: "net" }>["end"];
 
 /**
  * Starts a device worker through the starter. What it is, and the descriptors for it, go as the first message of its
@@ -101,7 +110,10 @@ export async function startWorker(
       program,
       openFiles: openFilesOf(device),
     });
-    return { child, ready };
+    const replaceEnd = async (end: NetEnd) => {
+      using _answer = await peer.request("replaceEnd", { end });
+    };
+    return { child, ready, replaceEnd };
   } catch (error) {
     peer[Symbol.dispose]();
     throw error;

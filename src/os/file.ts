@@ -18,6 +18,8 @@ export interface OpenFlags {
   readonly directory?: boolean;
   /** Do not follow a symbolic link at the end of the path. */
   readonly noFollow?: boolean;
+  /** O_PATH: only a name of it, for a socket too. */
+  readonly pathOnly?: boolean;
   /** Do not make a terminal the controlling one. Always so when left out. */
   readonly mode?: number;
 }
@@ -35,6 +37,7 @@ export function openFile(path: string, flags: OpenFlags = {}): Owned<Fd> {
   if (flags.direct) bits |= 0o40000;
   if (flags.directory) bits |= 0o200000;
   if (flags.noFollow) bits |= 0o400000;
+  if (flags.pathOnly) bits |= 0o10000000;
   return Fd.own(check(monitor().sp_open(cString(path), bits, flags.mode ?? 0o666), "open", path));
 }
 

@@ -26,6 +26,7 @@ export {
   write,
   writeAll,
 } from "./file.ts";
+export { interfaceSocket, tryPort } from "./inet.ts";
 export { IoVector, MAX_VECTOR } from "./io_vector.ts";
 export { ioctl, ioctlAt, ioctlFd, ioctlRaw } from "./ioctl.ts";
 export { type LibraryKind, useLibrary } from "./library.ts";
@@ -76,6 +77,7 @@ export {
 } from "./transfer.ts";
 export {
   acceptUnix,
+  connectThrough,
   connectUnix,
   listenUnix,
   type Peer,

@@ -103,6 +103,8 @@ export const monitorOnlySymbols = {
   sp_socket_pair: { parameters: ["i32", "buffer"], result: "i32" },
   sp_listen: { parameters: ["buffer", "i32"], result: "i32" },
   sp_connect: { parameters: ["buffer", "i32"], result: "i32" },
+  sp_interface_socket: { parameters: [], result: "i32" },
+  sp_try_port: { parameters: ["buffer", "i32", "i32"], result: "i32" },
   sp_shutdown_write: { parameters: ["i32"], result: "i32" },
   sp_peer: { parameters: ["i32", "buffer"], result: "i32" },
   sp_redirect: { parameters: ["i32", "i32"], result: "i32" },

@@ -32,6 +32,11 @@ export function connectUnix(path: string, type: number = SocketType.Stream): Own
   return Fd.own(check(monitor().sp_connect(cString(path), type), "connect to", path));
 }
 
+/** As {@link connectUnix}, for a listening socket whose path was opened ({@link OpenFlags.pathOnly}) and may be gone. */
+export function connectThrough(place: Fd): Owned<Fd> {
+  return connectUnix(`/proc/self/fd/${place.raw()}`);
+}
+
 /** The next connection, or undefined when a non-blocking listener has none. */
 export function acceptUnix(fd: Fd): Owned<Fd> | undefined {
   const result = library().sp_accept(fd.raw());

@@ -37,6 +37,8 @@ export interface StartOptions {
   readonly openFiles?: number;
   /** Where output and errors go; otherwise to the monitor's standard error. */
   readonly stderr?: Fd;
+  /** Whom a process that root starts runs as: group, too, without capabilities but to bind low ports. */
+  readonly user?: number;
   /** The program itself, when it has no path that lasts; `argv[0]` is then just a name. */
   readonly program?: Fd;
 }
@@ -124,8 +126,8 @@ export class Starter implements Disposable {
     if (options.program !== undefined) give(options.program, PROGRAM_TARGET);
     const id = ++this.#lastId;
     const environment = Object.entries(options.env).map(([name, value]) => `${name}=${value}`);
-    const { argv, openFiles = OPEN_FILES } = options;
-    const packet = encodeStart(id, argv, environment, targets, openFiles);
+    const { argv, openFiles = OPEN_FILES, user } = options;
+    const packet = encodeStart(id, argv, environment, targets, openFiles, user);
     const started = Promise.withResolvers<Child>();
     this.#pending.set(id, { program, started });
     if (!this.#send(packet, fds)) this.#fail(id, new StartError(program, "starter", 0));

@@ -18,6 +18,8 @@ export const StartHead = struct({
   descriptors: u32,
   /** The most descriptors that the process may have. */
   files: u32,
+  /** The user, and group, that it becomes. */
+  user: u32,
 });
 
 /** A kill request. */
@@ -28,6 +30,9 @@ export const AnswerPacket = struct({ kind: u32, id: u32, a: u32, b: u32 });
 
 /** The target "number" of the descriptor that is the program. */
 export const PROGRAM_TARGET = -1;
+
+/** The process stays with the user that the starter has. */
+export const SAME_USER = 0xffff_ffff;
 
 /** Bounds that the starter enforces. */
 export const Limits = {
@@ -50,6 +55,7 @@ export function stageOf(number: number): StartStage {
  *
  * @param targets the number that each descriptor of the packet gets
  * @param files how many descriptors the process may have
+ * @param user whom it runs as, or {@linkcode SAME_USER}
  * @throws RangeError when it exceeds the bounds of the starter
  * @throws TypeError for a NUL inside a string
  */
@@ -59,6 +65,7 @@ export function encodeStart(
   environment: readonly string[],
   targets: readonly number[],
   files: number,
+  user: number = SAME_USER,
 ): Uint8Array {
   const texts = [...argv, ...environment];
   if (texts.some((text) => text.includes("\0"))) {
@@ -72,6 +79,7 @@ export function encodeStart(
     envc: environment.length,
     descriptors: targets.length,
     files,
+    user,
   });
   const size = head.length + targets.length * 4 + strings.length;
   const fits = argv.length >= 1 && argv.length <= Limits.strings &&

@@ -105,6 +105,29 @@ Deno.test("a process has the descriptors it was given, at their numbers, and no 
   });
 });
 
+Deno.test({
+  name:
+    "root may start a process as somebody else, who may bind low ports and ends with the starter",
+  ignore: Deno.uid() !== 0,
+  fn: async () => {
+    await withStarter(async (starter) => {
+      const child = await starter.start({ argv: ["/bin/sleep", "60"], env: {}, user: 65534 });
+      const status = Deno.readTextFileSync(`/proc/${child.pid}/status`);
+      assert.match(status, /^Uid:\t65534\t65534\t65534\t65534$/m);
+      assert.match(status, /^Gid:\t65534\t65534\t65534\t65534$/m);
+      assert.match(status, /^Groups:\t *$/m);
+      const CAP_NET_BIND_SERVICE = 1 << 10;
+      for (const set of ["Prm", "Eff"]) {
+        const [, held = "ffff"] = new RegExp(`^Cap${set}:\t([0-9a-f]+)$`, "m").exec(status) ?? [];
+        assert.equal(parseInt(held, 16) & ~CAP_NET_BIND_SERVICE, 0, `${set} ${held}`);
+      }
+      Deno.kill(starter.pid, "SIGKILL");
+      assert.deepEqual(await child.exited, { signal: 9 });
+      await eventually(() => !alive(child.pid), "it goes on without the starter");
+    });
+  },
+});
+
 Deno.test("descriptors arrive though targets and numbers in the starter cross", async () => {
   await withStarter(async (starter) => {
     const files = [4, 5, 6, 7, 8, 9].map((as) => ({ fd: memfd(`m${as}`, 4096), as })).reverse();

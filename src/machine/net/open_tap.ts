@@ -37,19 +37,26 @@ export function openTap(name: string, count: number): Owned<Fd>[] {
   } catch (error) {
     for (const queue of queues) queue[Symbol.dispose]();
     if (!(error instanceof OsError)) throw error;
-    throw new MachineError("usage", `Cannot open the tap ${name}: ${reason(error)}.`);
+    throw refusal(name, error, count);
   }
 }
 
-function reason(error: OsError): string {
+function refusal(name: string, error: OsError, count: number): MachineError {
+  const make = `sudo ip tuntap add dev ${name} mode tap user $USER` +
+    (count > 1 ? " multi_queue" : "");
   switch (error.errno) {
+    case Errno.ENOENT:
+      return new MachineError("host", `${error.message}. Load its driver: sudo modprobe tun`);
     case Errno.EPERM:
-      return "it must be made for this user beforehand (ip tuntap add … mode tap user …)";
+      return new MachineError("host", `There is no tap ${name} for you to use. Make one: ${make}`);
     case Errno.EBUSY:
-      return "somebody else has it";
+      return new MachineError("host", `The tap ${name} is in use by another program.`);
     case Errno.EINVAL:
-      return "it has another number of queues (multi_queue), or is no tap";
-    default:
-      return error.message;
+      return new MachineError(
+        "host",
+        `${name} is no tap, or one that has ${count > 1 ? "one queue" : "several queues"}. ` +
+          `Make it anew: sudo ip link delete ${name} && ${make}`,
+      );
   }
+  return new MachineError("host", `Cannot open the tap ${name}: ${error.message}.`);
 }

@@ -1,0 +1,171 @@
+import {
+  connectThrough,
+  connectUnix,
+  type Fd,
+  openFile,
+  OsError,
+  type Owned,
+  pipe,
+} from "../../os/mod.ts";
+import { type Child, type Starter, StartError } from "../../sandbox/mod.ts";
+import { limited } from "../../vhost/mod.ts";
+import type { Log } from "../log.ts";
+import { MachineError } from "../outcome.ts";
+import { findProgram } from "./find_program.ts";
+import { hostResolvers } from "./host_resolvers.ts";
+import { passtArguments, type PasstConfig } from "./passt_arguments.ts";
+import { SpokenLines } from "./spoken_lines.ts";
+
+/** `nobody`: whom passt runs as when we are root, and what it would become by itself. */
+const NOBODY = 65534;
+/** passt holds a descriptor for each connection of the guest. */
+const OPEN_FILES = 65_536;
+/** It may be slow to start on a busy host, in milliseconds. */
+const PATIENCE_MS = 30_000;
+/** Between two looks whether it listens. */
+const LOOK_MS = 5;
+/** What it says of every line without a syslog, what it advises, and that it read no file for what it was told. */
+const NOISE =
+  /^Failed to send \d+ bytes to syslog|qemu|qrap|^kvm|^UNIX domain socket|nameserver address$/;
+
+/** What a run of passt needs. */
+export interface PasstOptions {
+  readonly starter: Starter;
+  readonly config: PasstConfig;
+  /** Name of the device that it is for. */
+  readonly device: string;
+  readonly log: Log;
+}
+
+/**
+ * One process of passt, which connects a guest to the host's network with the rights of an ordinary program. It serves
+ * one stream after the other, and keeps the guest's connections meanwhile.
+ */
+export class Passt implements Disposable {
+  readonly child: Child;
+  /** Its socket, which has no path any more. */
+  readonly #door: Owned<Fd>;
+  /** The stream by which we saw that it listens. */
+  #first: Owned<Fd> | undefined;
+
+  private constructor(child: Child, { door, stream }: Way) {
+    this.child = child;
+    this.#door = door;
+    this.#first = stream;
+  }
+
+  /**
+   * Starts it, and waits until it listens.
+   *
+   * @throws {MachineError} when it is not installed, or ends, with what it said
+   */
+  static async start({ starter, config, device, log }: PasstOptions): Promise<Passt> {
+    const program = requireProgram(device);
+    const resolvers = hostResolvers();
+    if (resolvers.loopback !== undefined && config.dns === undefined) {
+      log.warn(
+        `the host's resolver ${resolvers.loopback} may be out of the guest's reach; name another: dns = ["ADDRESS"]`,
+      );
+    }
+    using place = new PrivatePlace();
+    const [output, theirs] = pipe();
+    using given = theirs;
+    const warn = limited((line) => log.warn(`passt: ${line}`));
+    const said = new SpokenLines(output, starter.reactor, (line) => {
+      if (!NOISE.test(line)) warn(line);
+    });
+    let child: Child;
+    try {
+      child = await starter.start({
+        argv: [program, ...passtArguments(place.socket, config, resolvers)],
+        env: {},
+        stderr: given,
+        user: Deno.uid() === 0 ? NOBODY : undefined,
+        openFiles: OPEN_FILES,
+      });
+    } catch (error) {
+      said[Symbol.dispose]();
+      if (!(error instanceof StartError)) throw error;
+      throw new MachineError("host", `Cannot run passt for ${device}: ${error.message}.`);
+    }
+    const way = await whenListening(child, place);
+    if (way !== undefined) return new Passt(child, way);
+    child.kill();
+    await child.exited;
+    const words = said.last.filter((line) => !NOISE.test(line)).join("; ");
+    const reason = words === "" ? "it ended without a word" : words;
+    throw new MachineError("host", `passt cannot serve ${device}: ${reason}.`);
+  }
+
+  /** A stream for one worker; the one before has to be closed. @throws OsError when passt is gone */
+  connect(): Owned<Fd> {
+    const first = this.#first;
+    this.#first = undefined;
+    return first ?? connectThrough(this.#door);
+  }
+
+  [Symbol.dispose](): void {
+    this.child.kill();
+    this.#first?.[Symbol.dispose]();
+    this.#door[Symbol.dispose]();
+  }
+}
+
+function requireProgram(device: string): string {
+  const program = findProgram("passt");
+  if (program !== undefined) return program;
+  throw new MachineError(
+    "host",
+    `The device ${device} needs passt, which is not installed: sudo apt-get install passt. ` +
+      'Or let it be an interface of the host: out = "tap".',
+  );
+}
+
+/** How to get to a passt that listens. */
+interface Way {
+  readonly door: Owned<Fd>;
+  readonly stream: Owned<Fd>;
+}
+
+/** Undefined when it ends before it listens, or does not come so far. */
+async function whenListening(child: Child, place: PrivatePlace): Promise<Way | undefined> {
+  let ended = false;
+  void child.exited.then(() => ended = true);
+  const until = performance.now() + PATIENCE_MS;
+  while (!ended && performance.now() < until) {
+    const way = place.look();
+    if (way !== undefined) return way;
+    await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+  }
+}
+
+/**
+ * A directory for the socket alone, until somebody listens at it: in `/tmp`, where Debian's AppArmor profile lets
+ * passt make one, and of the user that it runs as.
+ */
+class PrivatePlace implements Disposable {
+  readonly #path = Deno.makeTempDirSync({ dir: "/tmp", prefix: "spectrum-passt-" });
+
+  constructor() {
+    if (Deno.uid() === 0) Deno.chownSync(this.#path, NOBODY, NOBODY);
+  }
+
+  get socket(): string {
+    return `${this.#path}/socket`;
+  }
+
+  look(): Way | undefined {
+    try {
+      using stream = connectUnix(this.socket);
+      const door = openFile(this.socket, { pathOnly: true });
+      return { door, stream: stream.move() };
+    } catch (error) {
+      if (error instanceof OsError && ["ENOENT", "ECONNREFUSED"].includes(error.code)) return;
+      throw error;
+    }
+  }
+
+  [Symbol.dispose](): void {
+    Deno.removeSync(this.#path, { recursive: true });
+  }
+}
