@@ -11,6 +11,7 @@ export function banner(): string {
     `starter: ${part("starter")}`,
     `vcpu: ${part("vcpu.js")}`,
     `init: ${part("init")}`,
+    `agent: ${part("agent")}`,
     `get device() { return ${own(workerFlags, part("device.js"))}; }`,
     `get serve() { return ${own(monitorFlags, part("serve.js"))}; }`,
     `get command() { return ${own(monitorFlags, part("spectrum.js"))}; }`,

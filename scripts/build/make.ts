@@ -31,7 +31,13 @@ export async function make({ name, recipe }: Product, folder: string): Promise<v
 }
 
 async function compile(name: string, { source, flags }: CRecipe, output: string): Promise<void> {
-  await execute(name, "gcc", [...flags, "-o", output, source]);
+  const path = join(root, source);
+  const files = (await Deno.stat(path)).isDirectory
+    ? [...Deno.readDirSync(path)].map((entry) => join(path, entry.name)).filter((file) =>
+      file.endsWith(".c")
+    ).sort()
+    : [path];
+  await execute(name, "gcc", [...flags, "-o", output, ...files]);
 }
 
 async function bundle(name: string, recipe: BundleRecipe, output: string): Promise<void> {

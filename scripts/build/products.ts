@@ -1,3 +1,5 @@
+import { AGENT_PORT } from "../../src/agent/mod.ts";
+
 /** Something that `deno task build` makes in `build/`. */
 export interface Product {
   /** File name in `build/`. */
@@ -12,6 +14,7 @@ export interface Product {
 /** Compiled with gcc. */
 export interface CRecipe {
   readonly kind: "c";
+  /** A file, or a folder of which all `.c` files are. */
   readonly source: string;
   readonly flags: readonly string[];
 }
@@ -55,6 +58,16 @@ export const products: readonly Product[] = [
       kind: "c",
       source: "src/guest/init/init.c",
       flags: [...program, "-Wno-format-truncation"],
+    },
+  },
+  {
+    name: "agent",
+    what: "the guest's agent",
+    inputs: ["src/guest/agent"],
+    recipe: {
+      kind: "c",
+      source: "src/guest/agent",
+      flags: [...program, `-DAGENT_PORT=${AGENT_PORT}`],
     },
   },
   {

@@ -34,12 +34,13 @@ function payload() {
   const serve = [SERVE_ROLE, SERVE_ROLE];
   const command = ["/proc/self/exe"];
   const ours = { shim, device, serve, command, selfContained: true };
-  if (isDevice) return { ...ours, starter: "", vcpu: "", init: "" };
+  if (isDevice) return { ...ours, starter: "", vcpu: "", init: "", agent: "" };
   return {
     ...ours,
     starter: `/proc/${Deno.pid}/fd/${memoryFile("starter")}`,
     vcpu: own("vcpu.js"),
     init: own("init"),
+    agent: own("agent"),
   };
 }
 

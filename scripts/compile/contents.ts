@@ -6,7 +6,7 @@ import { root } from "../root.ts";
 import { CompileError } from "./compile_error.ts";
 import type { Contents } from "./image.ts";
 
-type File = "shim" | "starter" | "init" | "vcpu" | "spectrum";
+type File = "shim" | "starter" | "init" | "agent" | "vcpu" | "spectrum";
 
 const runScript = (flags: readonly string[]) => ["run", ...flags, "--ext=js"];
 
@@ -18,6 +18,7 @@ export async function contents(): Promise<Contents<File>> {
       shim: { name: "libspectrum.so", data: await product("libspectrum.so") },
       starter: { name: "starter", data: await product("starter"), executable: true },
       init: { name: "init", data: await product("init") },
+      agent: { name: "agent", data: await product("agent") },
       vcpu: { name: "vcpu.js", data: encode(await bundleOf("vcpu.js")) },
       spectrum: {
         name: "spectrum.js",
@@ -45,13 +46,14 @@ export async function contents(): Promise<Contents<File>> {
       {
         name: "",
         arguments: runScript(monitorFlags),
-        files: ["shim", "starter", "init", "vcpu", "spectrum"],
+        files: ["shim", "starter", "init", "agent", "vcpu", "spectrum"],
         script: (fileOf) =>
           payload({
             shim: own(fileOf("shim")),
             starter: another(fileOf("starter")),
             vcpu: own(fileOf("vcpu")),
             init: own(fileOf("init")),
+            agent: own(fileOf("agent")),
           }) + start(fileOf("spectrum")),
       },
     ],
@@ -77,10 +79,10 @@ function another(descriptor: string): string {
 }
 
 /** What `src/os/payload.ts` hands out, as JavaScript. */
-function payload(paths: Partial<Record<"shim" | "starter" | "vcpu" | "init", string>>): string {
-  const { shim = '""', starter = '""', vcpu = '""', init = '""' } = paths;
+function payload(paths: Partial<Record<"shim" | "starter" | "vcpu" | "init" | "agent", string>>): string {
+  const { shim = '""', starter = '""', vcpu = '""', init = '""', agent = '""' } = paths;
   return `globalThis.spectrumPayload = { shim: ${shim}, starter: ${starter}, vcpu: ${vcpu}, ` +
-    `init: ${init}, device: ["spectrum-device"], serve: ["spectrum-serve"], command: ["/proc/self/exe"], selfContained: true };\n`;
+    `init: ${init}, agent: ${agent}, device: ["spectrum-device"], serve: ["spectrum-serve"], command: ["/proc/self/exe"], selfContained: true };\n`;
 }
 
 /** A bundle's text; it is minified, since nobody reads it and what is shorter starts sooner. */

@@ -9,6 +9,7 @@ export const rooms: readonly string[] = [
   "sandbox",
   "devices",
   "config",
+  "agent",
   "kvm",
   "boot",
   "bus",

@@ -8,6 +8,8 @@ export interface Payload {
   readonly vcpu: string;
   /** Path of the guest's init. */
   readonly init: string;
+  /** Path of the agent of guests. */
+  readonly agent: string;
   /** The first arguments of a device worker; its kind and options follow. */
   readonly device: readonly string[];
   /** What serves devices in a guest, as a command. */
@@ -51,6 +53,7 @@ function fromSource(): Payload {
     starter: build("starter"),
     vcpu: build("vcpu.js"),
     init: build("init"),
+    agent: build("agent"),
     get device() {
       return [Deno.execPath(), "run", ...workerFlags, build("device.js")];
     },

@@ -33,11 +33,11 @@ export class VcpuThread {
       EventFd.borrow(Fd.borrow(start.attention)).signal();
     };
     // Copied: some of it is told only when it is asked for, which does not go to another thread.
-    const { shim, starter, vcpu: bundle, init, device, serve, command, selfContained } = payload();
+    const { device, serve, command, ...paths } = payload();
     const message: ThreadStart = {
       ...start,
       payload: {
-        ...{ shim, starter, vcpu: bundle, init, selfContained },
+        ...paths,
         device: [...device],
         serve: [...serve],
         command: [...command],

@@ -1,0 +1,68 @@
+import { AgentError, AgentLostError } from "./agent_error.ts";
+import { AgentConnection } from "./connection.ts";
+
+/** Time between attempts, in milliseconds. */
+const PAUSE_MS = 200;
+/** After which `onWait` is told. */
+const WAIT_SAID_MS = 1000;
+
+/** How an agent is reached. */
+export interface ConnectOptions {
+  /** For how long an agent that does not answer yet is waited for, in milliseconds; 30 seconds by default. */
+  readonly timeoutMs?: number;
+  /** Is told once when it takes longer than a moment. */
+  readonly onWait?: () => void;
+  /** Whether it is worth waiting on; looked at between attempts. */
+  readonly alive?: () => boolean;
+}
+
+/**
+ * Connects to a guest's agent, and waits for one that is not there yet: the guest may only be starting.
+ *
+ * @param socket path of the vsock device's Unix socket
+ * @throws {AgentError} when there is none in time
+ */
+export async function connectAgent(
+  socket: string,
+  { timeoutMs = 30_000, onWait = () => {}, alive = () => true }: ConnectOptions = {},
+): Promise<AgentConnection> {
+  const end = AbortSignal.timeout(timeoutMs);
+  const said = setTimeout(onWait, WAIT_SAID_MS);
+  try {
+    for (;;) {
+      try {
+        return await AgentConnection.open(socket, end);
+      } catch (error) {
+        if (end.aborted) throw silent(timeoutMs, error);
+        if (error instanceof Deno.errors.NotFound) throw noDevice(error);
+        const mayCome = error instanceof AgentLostError ||
+          error instanceof Deno.errors.ConnectionRefused;
+        if (!mayCome) throw error;
+        if (!alive()) throw new AgentError("The VM has ended.", 125, { cause: error });
+      }
+      await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
+      if (end.aborted) throw silent(timeoutMs, end.reason);
+    }
+  } finally {
+    clearTimeout(said);
+  }
+}
+
+function silent(timeoutMs: number, cause: unknown): AgentError {
+  return new AgentError(
+    `No agent answered in the guest within ${
+      timeoutMs / 1000
+    } s. It may still be starting, or have no agent: ` +
+      "see docs/exec.md for how to install one.",
+    125,
+    { cause },
+  );
+}
+
+function noDevice(cause: unknown): AgentError {
+  return new AgentError(
+    "The VM has no vsock device, through which its agent is reached. Add [vsock] to its file.",
+    125,
+    { cause },
+  );
+}
