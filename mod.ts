@@ -30,6 +30,17 @@ export {
   type VmOptions,
 } from "./src/control/mod.ts";
 export {
+  AgentError,
+  type AgentWait,
+  type GuestCommandOptions,
+  type GuestCopyOptions,
+  type GuestExecOptions,
+  type GuestOutput,
+  GuestProcess,
+  type GuestStatus,
+  type TerminalSize,
+} from "./src/agent/mod.ts";
+export {
   type DeviceInfo,
   Log,
   type LogOptions,

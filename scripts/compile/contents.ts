@@ -79,7 +79,9 @@ function another(descriptor: string): string {
 }
 
 /** What `src/os/payload.ts` hands out, as JavaScript. */
-function payload(paths: Partial<Record<"shim" | "starter" | "vcpu" | "init" | "agent", string>>): string {
+function payload(
+  paths: Partial<Record<"shim" | "starter" | "vcpu" | "init" | "agent", string>>,
+): string {
   const { shim = '""', starter = '""', vcpu = '""', init = '""', agent = '""' } = paths;
   return `globalThis.spectrumPayload = { shim: ${shim}, starter: ${starter}, vcpu: ${vcpu}, ` +
     `init: ${init}, agent: ${agent}, device: ["spectrum-device"], serve: ["spectrum-serve"], command: ["/proc/self/exe"], selfContained: true };\n`;

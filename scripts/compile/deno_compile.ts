@@ -3,7 +3,15 @@ import { root } from "../root.ts";
 import { CompileError } from "./compile_error.ts";
 
 const entry = "scripts/compile/compiled_main.ts";
-const included = ["libspectrum.so", "starter", "init", "agent", "vcpu.js", "device.js", "spectrum.js"];
+const included = [
+  "libspectrum.so",
+  "starter",
+  "init",
+  "agent",
+  "vcpu.js",
+  "device.js",
+  "spectrum.js",
+];
 
 /**
  * `deno compile`: its small runtime with our scripts.

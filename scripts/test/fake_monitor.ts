@@ -1,6 +1,7 @@
 // Stands in for the monitor where examples of the documentation start a VM: the same protocol, a guest that only answers.
 import { join } from "node:path";
 import type { MonitorOrder, MonitorReport } from "../../src/control/mod.ts";
+import { TestAgent } from "../../src/agent/testing.ts";
 import { ServedVm } from "../../src/control/testing.ts";
 
 const report = (report: MonitorReport) => console.log(JSON.stringify(report));
@@ -10,6 +11,8 @@ Deno.removeSync(logFile);
 const base = join(Deno.env.get("XDG_RUNTIME_DIR") ?? "/nowhere");
 {
   await using served = await ServedVm.start({ name: config.name, base });
+  // Its guest is this machine.
+  await using _agent = await TestAgent.start(served.vm.runtimeDir);
   report({ kind: "ready" });
   // Who started it has ended.
   void lines.next().then(() => served.vm.quit());

@@ -43,6 +43,11 @@ export const examples: Suite = {
   paths: [
     "mod.ts",
     "docs/library.md",
+    "src/agent/agent_error.ts",
+    "src/agent/connect_agent.ts",
+    "src/agent/copy_to_guest.ts",
+    "src/agent/guest_process.ts",
+    "src/agent/run_command.ts",
     "src/config/config_error.ts",
     "src/config/read_config.ts",
     "src/config/schema.ts",

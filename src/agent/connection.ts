@@ -4,7 +4,6 @@ import {
   AGENT_PORT,
   type Frame,
   FrameType,
-  HEADER_SIZE,
   MAGIC,
   MAX_PAYLOAD,
   PROTOCOL_VERSION,

@@ -9,7 +9,14 @@ const OUTPUT_WINDOW = 1 << 20;
 /** Most bytes of input in a frame. */
 const INPUT_CHUNK = 65_536;
 
-/** Size of a terminal. */
+/**
+ * Size of a terminal, in characters.
+ *
+ * @example
+ * ```ts
+ * const size: TerminalSize = { rows: 24, columns: 80 };
+ * ```
+ */
 export interface TerminalSize {
   readonly rows: number;
   readonly columns: number;
@@ -54,6 +61,8 @@ export interface GuestStatus {
  *
  * @example
  * ```ts
+ * import { Vm } from "spectrum";
+ *
  * await using vm = await Vm.connect("app");
  * using cat = await vm.spawn(["cat"]);
  * const input = cat.stdin.getWriter();

@@ -137,9 +137,9 @@ Deno.test("an agent that says nonsense is an error, whatever it says", async (t)
       agent.closes = false;
       agent.says = [];
       agent.answer = encode("");
-      await assert.rejects(connectAgent(agent.socket, { timeoutMs: 100 }), /within 0.1 s/);
+      await assert.rejects(connectAgent(agent.socket, { waitMs: 100 }), /within 0.1 s/);
       agent.answer = encode("OK 5\n");
-      await assert.rejects(connectAgent(agent.socket, { timeoutMs: 100 }), /within 0.1 s/);
+      await assert.rejects(connectAgent(agent.socket, { waitMs: 100 }), /within 0.1 s/);
       agent.says = [hello, started];
       const process = await GuestProcess.start(await agent.connect(), ["true"]);
       process[Symbol.dispose]();

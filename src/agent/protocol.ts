@@ -1,5 +1,7 @@
 /** The port of AF_VSOCK on which a guest's agent listens. */
 export const AGENT_PORT = 1024;
+/** Name of the host's side of a VM's vsock device, in the VM's runtime directory. */
+export const VSOCK_SOCKET = "vsock.sock";
 
 /** What both sides begin with. */
 export const MAGIC = "spectrum";

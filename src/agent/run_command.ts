@@ -24,6 +24,8 @@ export interface GuestExecOptions extends Omit<GuestCommandOptions, "terminal"> 
  *
  * @example
  * ```ts
+ * import { Vm } from "spectrum";
+ *
  * await using vm = await Vm.connect("app");
  * const { status, stdout }: GuestOutput = await vm.exec(["uname", "-s"]);
  * console.log(status, new TextDecoder().decode(stdout));

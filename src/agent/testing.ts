@@ -1,10 +1,7 @@
 import { join } from "node:path";
 import { payload } from "../os/mod.ts";
 import { AgentConnection } from "./connection.ts";
-import { AGENT_PORT } from "./protocol.ts";
-
-/** Name of a vsock device's socket in a VM's runtime directory. */
-export const VSOCK_SOCKET = "vsock.sock";
+import { AGENT_PORT, VSOCK_SOCKET } from "./protocol.ts";
 
 /** The agent as a process of this machine, behind a socket that speaks as a vsock device's does. */
 export class TestAgent implements AsyncDisposable {

@@ -3,7 +3,7 @@ import type { Argument, Command, Option } from "commander";
 /** What the shell can offer for a word. */
 export type WordKind =
   | { readonly choices: readonly string[] }
-  | { readonly of: "vm" | "file" | "directory" | "nothing" };
+  | { readonly of: "vm" | "file" | "directory" | "place" | "nothing" };
 
 /** An option as completions and pages need it. */
 export interface OptionNode {
@@ -42,6 +42,8 @@ const KINDS: Readonly<Record<string, WordKind>> = {
   kernel: { of: "file" },
   where: { of: "file" },
   dir: { of: "directory" },
+  source: { of: "place" },
+  destination: { of: "place" },
 };
 
 /** The commands of a program as data: what it parses by is what is completed and described. */

@@ -4,6 +4,7 @@ import { allCommands, type CommandNode, type OptionNode, type WordKind } from ".
 export const completionScript = { bash, zsh, fish } as const;
 
 const VM_NAMES = "spectrum ps --quiet 2>/dev/null";
+const VM_PLACES = `${VM_NAMES} | sed s/$/:/`;
 
 /** The words behind the program's name: `kernel fetch`. */
 const keyOf = ({ words }: CommandNode) => words.slice(1).join(" ");
@@ -83,6 +84,10 @@ function bashAction(kind: WordKind | undefined): string {
   switch (kind.of) {
     case "vm":
       return `COMPREPLY=($(compgen -W "$(${VM_NAMES})" -- "$cur"))`;
+    case "place":
+      // A path of ours, or NAME: of a VM, behind which nothing can be offered.
+      return 'compopt -o filenames -o nospace 2>/dev/null; COMPREPLY=($(compgen -f -- "$cur") ' +
+        `$(compgen -W "$(${VM_PLACES})" -- "$cur"))`;
     case "file":
       return 'compopt -o filenames 2>/dev/null; COMPREPLY=($(compgen -f -- "$cur"))';
     case "directory":
@@ -96,6 +101,7 @@ function zsh(program: CommandNode): string {
   return `#compdef spectrum
 # zsh completion of spectrum, made by: spectrum completions zsh
 _spectrum_vms() { local -a names; names=(\${(f)"$(${VM_NAMES})"}); compadd -a names }
+_spectrum_places() { local -a names; names=(\${(f)"$(${VM_NAMES})"}); compadd -S : -a names; _files }
 ${allCommands(program).map(zshFunction).join("\n")}
 _spectrum "$@"`;
 }
@@ -135,7 +141,13 @@ function zshValue({ value }: OptionNode): string {
 
 function zshAction(kind: WordKind): string {
   if ("choices" in kind) return `(${kind.choices.join(" ")})`;
-  return { vm: "_spectrum_vms", file: "_files", directory: "_files -/", nothing: " " }[kind.of];
+  return {
+    vm: "_spectrum_vms",
+    place: "_spectrum_places",
+    file: "_files",
+    directory: "_files -/",
+    nothing: " ",
+  }[kind.of];
 }
 
 /** Without what the specification of an argument gives a meaning. */
@@ -171,6 +183,7 @@ function fishAction(kind: WordKind): string {
   if ("choices" in kind) return `-f -a ${quote(kind.choices.join(" "))}`;
   return {
     vm: `-f -a ${quote(`(${VM_NAMES})`)}`,
+    place: `-F -a ${quote(`(${VM_PLACES})`)}`,
     file: "-F",
     directory: `-f -a ${quote("(__fish_complete_directories)")}`,
     nothing: "-f",

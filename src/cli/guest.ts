@@ -1,7 +1,9 @@
 import type { Command } from "commander";
 import { resolve } from "node:path";
-import { guestConnect, guestServe, socketPath } from "../guest/mod.ts";
+import { AGENT_UNIT, guestConnect, guestServe, socketPath } from "../guest/mod.ts";
+import { payload } from "../os/mod.ts";
 import type { CliContext } from "./main.ts";
+import { print } from "./output.ts";
 import { addExamples } from "./vm_command.ts";
 
 const NOTES = `
@@ -23,6 +25,7 @@ export function addGuestCommand(program: Command, context: CliContext): void {
     .description("in a VM that provides devices to others, serve them; our image does it by itself")
     .action(() => guestServe(context.log()));
   addExamples(serve, ["guest serve"], SERVE_NOTES);
+  addAgentCommand(guest);
   const connect = guest.command("connect")
     .description("in a VM, make a socket of the host a Unix socket here")
     .argument("<host-socket>", "the host's socket, as [wl.sockets] calls it")
@@ -45,6 +48,26 @@ export function addGuestCommand(program: Command, context: CliContext): void {
     ],
     NOTES,
   );
+}
+
+/** `spectrum guest agent`: for people who make images of their own. */
+function addAgentCommand(guest: Command): void {
+  const agent = guest.command("agent")
+    .description("write out the agent that a guest needs for exec and cp, or its systemd unit")
+    .option("--output <file>", "the program goes there")
+    .option("--unit", "print the unit, which expects the program at /usr/lib/spectrum/agent")
+    .action(async ({ output, unit }: { output?: string; unit?: boolean }) => {
+      if (output !== undefined) {
+        await Deno.writeFile(output, await Deno.readFile(payload().agent), { mode: 0o755 });
+        await Deno.chmod(output, 0o755);
+      }
+      if (unit) await print(AGENT_UNIT);
+      if (output === undefined && !unit) agent.help({ error: true });
+    });
+  addExamples(agent, [
+    "guest agent --output root/usr/lib/spectrum/agent",
+    "guest agent --unit > root/etc/systemd/system/spectrum-agent.service",
+  ]);
 }
 
 /** Resolves when somebody wants this process to end. */

@@ -38,7 +38,7 @@ export async function main(args: readonly string[]): Promise<number> {
     await program.parseAsync([...args], { from: "user" });
   } catch (error) {
     if (error instanceof CommanderError) {
-      return error.exitCode === 0 ? ExitStatus.Ok : ExitStatus.Usage;
+      return error.exitCode;
     }
     // Who reads what we print has seen enough: `spectrum logs app | head`.
     if (error instanceof Deno.errors.BrokenPipe) return status;

@@ -2,6 +2,7 @@ import { join, resolve } from "node:path";
 import { isKernelName, parseConfig, type VmConfig, type VmInput } from "../config/mod.ts";
 import {
   type DeviceInfo,
+  isRunning,
   readSnapshotInfo,
   type RunOutcome,
   runtimeBase,
@@ -12,6 +13,21 @@ import {
 import { ControlClient } from "./client.ts";
 import { CONSOLE_SOCKET } from "./control_server.ts";
 import { MonitorProcess } from "./monitor_process.ts";
+import {
+  type AgentWait,
+  connectAgent,
+  type CopyDestination,
+  copyFromGuest,
+  type CopySource,
+  copyToGuest,
+  type GuestCommandOptions,
+  type GuestCopyOptions,
+  type GuestExecOptions,
+  type GuestOutput,
+  GuestProcess,
+  runCommand,
+  VSOCK_SOCKET,
+} from "../agent/mod.ts";
 import { findRunningVm, listVms, type VmEntry } from "./vm_list.ts";
 
 /**
@@ -259,6 +275,65 @@ export class Vm implements AsyncDisposable {
   async console(): Promise<VmConsole> {
     const path = join(this.runtimeDir, CONSOLE_SOCKET);
     return new VmConsole(await Deno.connect({ transport: "unix", path }));
+  }
+
+  /**
+   * Runs a command in the guest to its end. The VM needs `[vsock]` and an agent in its guest, which is waited for.
+   *
+   * @returns how it ended, and what it printed
+   * @throws {AgentError} when it cannot be run, or the VM ends first
+   */
+  async exec(
+    command: readonly string[],
+    options: GuestExecOptions & AgentWait = {},
+  ): Promise<GuestOutput> {
+    return await runCommand(await this.spawn(command, options), options);
+  }
+
+  /**
+   * Starts a command in the guest and gives its streams. Otherwise as {@linkcode exec}.
+   *
+   * @throws {AgentError} when it cannot be run
+   */
+  async spawn(
+    command: readonly string[],
+    options: GuestCommandOptions & AgentWait = {},
+  ): Promise<GuestProcess> {
+    return await GuestProcess.start(await this.#agent(options), command, options);
+  }
+
+  /**
+   * Copies a file, or a folder with all that is in it, into the guest.
+   *
+   * @param source a path here, or the bytes of one file
+   * @param destination a path in the guest; a folder that is there takes the copy in
+   * @throws {AgentError} when the guest does not take it
+   */
+  async copyTo(
+    source: CopySource,
+    destination: string,
+    options: GuestCopyOptions & AgentWait = {},
+  ): Promise<void> {
+    await copyToGuest(await this.#agent(options), source, destination, options);
+  }
+
+  /**
+   * Copies a file, or a folder with all that is in it, out of the guest, which can write nowhere but there.
+   *
+   * @param destination a path here, where a folder takes the copy in, or a stream for the bytes of one file
+   * @throws {AgentError} when the guest does not give it
+   */
+  async copyFrom(
+    source: string,
+    destination: CopyDestination,
+    options: GuestCopyOptions & AgentWait = {},
+  ): Promise<void> {
+    await copyFromGuest(await this.#agent(options), source, destination, options);
+  }
+
+  async #agent({ waitMs, onWait }: AgentWait) {
+    const socket = join(this.runtimeDir, VSOCK_SOCKET);
+    return await connectAgent(socket, { waitMs, onWait, alive: () => isRunning(this.runtimeDir) });
   }
 
   /** What happens from now on, until it has ended or the signal comes. */

@@ -1,4 +1,5 @@
 // What runs inside our guests, and how it is made: kernels, initial RAM disks, init.
+export * from "./agent/mod.ts";
 export { cacheDir } from "./cache_dir.ts";
 export * from "./connect/mod.ts";
 export * from "./image/mod.ts";
