@@ -110,9 +110,6 @@ EXPORT int sp_try_port(const char *address, int port, int datagrams) {
   return outcome;
 }
 
-// Ends one direction: the peer sees the end of the stream, and may still send.
-EXPORT int sp_shutdown_write(int fd) { return result(shutdown(fd, SHUT_WR)); }
-
 // struct ucred is a layout of libc: process, user and group of who connected, as they were then.
 EXPORT int sp_peer(int fd, int *out) {
   struct ucred peer;

@@ -579,6 +579,9 @@ EXPORT int sp_wl_memory(int device, double size) {
 
 EXPORT int sp_accept(int fd) { return result(accept4(fd, NULL, NULL, SOCK_CLOEXEC)); }
 
+// Ends one direction of a stream: for the peer to read (SHUT_WR), or to write (SHUT_RD).
+EXPORT int sp_shutdown(int fd, int how) { return result(shutdown(fd, how)); }
+
 // ---- Locking the process down ---------------------------------------------------------------
 
 // prctl is variadic. Without this another process of the same user reads our memory by /proc.

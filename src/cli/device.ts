@@ -31,6 +31,11 @@ interface NetFlags extends Connection {
   readonly queues: number;
 }
 
+interface VsockFlags extends Connection {
+  readonly cid: number;
+  readonly udsPath: string;
+}
+
 interface WlFlags extends Connection {
   readonly wlSocket?: readonly string[];
   readonly region?: number;
@@ -138,6 +143,19 @@ export function addDeviceCommand(program: Command, context: CliContext): void {
           mtu,
           pairs,
         },
+      });
+    });
+  kind("vsock", "sockets between guest and host, which are Unix sockets here")
+    .requiredOption("--cid <n>", "the guest's context id, 3 or more", wholeNumber(3, 2 ** 32 - 2))
+    .requiredOption(
+      "--uds-path <path>",
+      "programs connect there and say CONNECT PORT; the guest's connections go to PATH_PORT",
+    )
+    .action(async (flags: VsockFlags) => {
+      await serveDevice({
+        log: context.log(),
+        connection: connection(flags),
+        device: { kind: "vsock", cid: flags.cid, path: resolve(flags.udsPath) },
       });
     });
   kind("wl", "Virtio Wayland: sockets of the host for programs in the guest")

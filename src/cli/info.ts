@@ -27,7 +27,10 @@ export function addInfoCommand(program: Command): void {
         ["directory", info.runtimeDir],
       ]));
       if (info.devices.length > 0) console.log(`\n${deviceTable(info.devices)}`);
-      for (const { name, away } of info.devices) {
+      for (const { name, away, vsock } of info.devices) {
+        if (vsock !== undefined) {
+          console.log(`${name} has context id ${vsock.cid} and listens at ${vsock.socket}.`);
+        }
         if (away !== undefined) console.log(`${name} ${away}.`);
       }
       for (const { name, net } of info.devices) {

@@ -50,6 +50,7 @@ export function addRunCommand(program: Command, context: CliContext): void {
       "a port of the host that leads to one of the guest: 8080:80, 127.0.0.1:2222:22 or 5353:53/udp (repeatable)",
       repeated,
     )
+    .option("--vsock", "sockets between guest and host (docs/vsock.md)")
     .option("--rng", "give the guest a source of random numbers")
     .option("--console <where>", "stdio, none, or a file")
     .option("--console-device <device>", "serial or virtio")

@@ -16,6 +16,7 @@ export interface RunFlags {
   readonly net?: readonly (string | true)[];
   readonly publish?: readonly string[];
   readonly rng?: boolean;
+  readonly vsock?: boolean;
   readonly console?: string;
   readonly consoleDevice?: string;
   readonly wl?: boolean;
@@ -39,6 +40,7 @@ export function flagsToInput(flags: RunFlags): VmOverrides {
   if (flags.net !== undefined) input.net = flags.net.map(parseNetFlag);
   if (flags.publish !== undefined) input.publish = flags.publish.map(checkPublish);
   if (flags.rng) input.rng = {};
+  if (flags.vsock) input.vsock = {};
   if (flags.console !== undefined || flags.consoleDevice !== undefined) {
     const { console: to = "stdio", consoleDevice: device } = flags;
     input.console = {

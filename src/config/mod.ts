@@ -1,6 +1,7 @@
 /** What a VM is, as its user writes it: the TOML schema, its defaults, and errors that name the line. */
 
 export { ConfigError } from "./config_error.ts";
+export { contextIdOf } from "./context_id.ts";
 export { nearest } from "./nearest.ts";
 export { stableMac } from "./stable_mac.ts";
 export { formatSize, parseSize } from "./size.ts";
@@ -13,5 +14,6 @@ export {
   type ProvidesConfig,
   type VmConfig,
   type VmInput,
+  type VsockConfig,
   type WlConfig,
 } from "./schema.ts";

@@ -2,6 +2,7 @@ import { parse, TomlError } from "smol-toml";
 import * as v from "valibot";
 import { basename, dirname, resolve } from "node:path";
 import { ConfigError } from "./config_error.ts";
+import { contextIdOf } from "./context_id.ts";
 import { nearest } from "./nearest.ts";
 import { brokenNetRelation, withNetDefaults } from "./net_relations.ts";
 import { Net, Provides, Vm, type VmConfig, type VmInput, Wl } from "./schema.ts";
@@ -99,11 +100,22 @@ export async function parseConfig(
   return broken === undefined ? config : await refuse(...broken);
 }
 
-/** What a VM provides goes over Virtio Wayland, and its events by doorbells. */
 function withImplied(config: VmConfig): VmConfig {
+  return withWl(withContextId(config));
+}
+
+/** What a VM provides goes over Virtio Wayland, and its events by doorbells. */
+function withWl(config: VmConfig): VmConfig {
   if (config.provides.length === 0) return config;
   const wl = config.wl ?? v.parse(Wl, {});
   return { ...config, wl: { ...wl, doorbells: wl.doorbells ?? PROVIDERS_DOORBELLS } };
+}
+
+/** Said once and for all, since a snapshot may be restored by another name. */
+function withContextId(config: VmConfig): VmConfig {
+  const { name, vsock } = config;
+  if (vsock === undefined || vsock.provider !== undefined) return config;
+  return { ...config, vsock: { ...vsock, cid: vsock.cid ?? contextIdOf(name) } };
 }
 
 /** All of a file, or of a pipe, whose size nobody knows. */
@@ -133,6 +145,10 @@ function brokenRelation(config: VmConfig): [(string | number)[], string] | undef
   if (brokenNet !== undefined) return brokenNet;
   const own = `vm:${config.name}`;
   const notItself = "a VM cannot provide its own devices; name another";
+  if (config.vsock?.provider === own) return [["vsock", "provider"], notItself];
+  if (config.vsock?.provider !== undefined && config.vsock.cid !== undefined) {
+    return [["vsock", "cid"], "that is up to the backend in the other VM: say it there"];
+  }
   if (config.rng?.provider === own) return [["rng", "provider"], notItself];
   if (config.console.provider === own) return [["console", "provider"], notItself];
   if (config.console.provider !== undefined && config.console.device !== "virtio") {
@@ -221,6 +237,7 @@ function keysBeside(issue: v.BaseIssue<unknown>): string[] {
   if (first.key === "console") return Object.keys(entries.console.wrapped.entries);
   if (first.key === "wl") return Object.keys(entries.wl.wrapped.entries);
   if (first.key === "net") return Object.keys(Net.entries);
+  if (first.key === "vsock") return Object.keys(entries.vsock.wrapped.entries);
   if (first.key === "rng") return Object.keys(entries.rng.wrapped.entries);
   if (first.key === "provides") {
     return Provides.options.flatMap((option) => Object.keys(option.entries));

@@ -1,4 +1,5 @@
 import * as v from "valibot";
+import { VSOCK_FIRST_GUEST_CID } from "../virtio/mod.ts";
 import { isIpAddress, parsePublish } from "./publish.ts";
 import { parseSize } from "./size.ts";
 
@@ -133,6 +134,24 @@ const Console = v.strictObject({
   provider,
 });
 
+/** A guest's context id, by which sockets name it (vsock(7)). */
+const cid = v.optional(
+  v.pipe(
+    v.number("a context id is expected: a number"),
+    v.integer("a whole number is expected"),
+    v.minValue(VSOCK_FIRST_GUEST_CID, "0 to 2 are not for guests: 3 is the first context id"),
+    v.maxValue(0xffff_fffe, "4294967294 is the last context id"),
+  ),
+);
+
+/** Sockets between programs of the guest and of the host. */
+const Vsock = v.strictObject({
+  /** The guest's context id; by default one that follows from the VM's name. */
+  cid,
+  /** `vm:NAME`: the backend runs in that VM, and what the guest reaches are programs there. */
+  provider,
+});
+
 /** What every entry of `[[provides]]` says. */
 const provided = <Device extends v.GenericSchema<string>>(device: Device) => ({
   /** The VM that may use it. */
@@ -181,7 +200,15 @@ export const Provides = v.variant("kind", [
     /** By default the one that it would have without a provider. */
     mac,
   }),
-], '"blk", "rng", "console" or "net" is expected');
+  v.strictObject({
+    ...provided(v.literal("vsock", '"vsock" is expected')),
+    kind: v.literal("vsock"),
+    /** Of the other VM; by default the one that follows from its name. */
+    cid,
+    /** Inside this VM: where programs connect to the other one, and the beginning of what it connects to. */
+    path: insidePath,
+  }),
+], '"blk", "rng", "console", "net" or "vsock" is expected');
 
 const GRANULE = 2 ** 21;
 const MAX_MAPPINGS = 8192;
@@ -264,6 +291,7 @@ export const Vm = v.strictObject({
   ),
   rng: v.optional(v.strictObject({ provider })),
   console: v.optional(Console, {}),
+  vsock: v.optional(Vsock),
   wl: v.optional(Wl),
   provides: v.optional(v.array(Provides, "write [[provides]], a list of tables"), []),
 });
@@ -304,5 +332,7 @@ export type NetConfig = VmConfig["net"][number];
 export type ProvidesConfig = VmConfig["provides"][number];
 /** Virtio Wayland of a VM. */
 export type WlConfig = NonNullable<VmConfig["wl"]>;
+/** Sockets between guest and host. */
+export type VsockConfig = NonNullable<VmConfig["vsock"]>;
 /** Where the boot console goes. */
 export type ConsoleConfig = VmConfig["console"];

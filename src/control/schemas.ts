@@ -46,6 +46,12 @@ export const Device = v.object({
   away: v.optional(described(text, "whom a device that is away waits for, and why")),
   pid: v.optional(described(count, "process id of the worker")),
   permissions: described(text, "what the worker holds"),
+  vsock: v.optional(
+    v.object({
+      cid: described(count, "the guest's context id"),
+      socket: described(text, "where programs of the host connect to ports of the guest"),
+    }),
+  ),
   restarts: described(count, "how often its backend was replaced"),
   queues: v.array(Queue),
   features: described(text, "negotiated feature bits, in hex"),

@@ -18,6 +18,7 @@ import { escapeAttempts, lockDown, permissionsLeft } from "../sandbox/mod.ts";
 import { DeviceLoop, type Link, localLink } from "../vhost/mod.ts";
 import type { VirtioDevice } from "../virtio/mod.ts";
 import { NetDevice, NetEndError } from "./net/mod.ts";
+import { HostPorts } from "./host_ports.ts";
 import { openDevice, openNetEnd } from "./open_device.ts";
 import type { DoorbellDirection } from "./wl/mod.ts";
 import { MESSAGE_SOCKET, monitorMessages, workerMessages } from "./worker_messages.ts";
@@ -36,6 +37,9 @@ const PATIENCE_MS = 5000;
  */
 class Worker {
   readonly #monitor: Monitor;
+  readonly #ports = new HostPorts((wish, port) =>
+    this.#monitor.note("connectPort", { wish, port })
+  );
   readonly #log: (text: string) => void;
   /** What is left to do when the set-up has been answered. */
   #serve: (() => number | Promise<number>) | undefined;
@@ -56,6 +60,7 @@ class Worker {
       handlers: {
         setUp: (setUp) => this.#setUp(setUp),
         replaceEnd: (message) => this.#replaceEnd(message),
+        portConnected: ({ wish, socket }) => this.#ports.answered(wish, socket?.move()),
       },
       onFault: (error) => log(describe(error)),
     });
@@ -83,6 +88,7 @@ class Worker {
       const implementation = openDevice(device, window, {
         log,
         openContext: (name) => this.#openContext(name),
+        connectPort: (port, answer) => this.#ports.connect(port, answer),
         bindDoorbell: (slot, event, direction) => this.#bindDoorbell(slot, event, direction),
         unbindDoorbell: (slot) => this.#monitor.note("unbindDoorbell", { slot }),
       });

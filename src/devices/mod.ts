@@ -11,6 +11,7 @@ export {
   TapEnd,
 } from "./net/mod.ts";
 export { RngDevice } from "./rng/mod.ts";
+export { MOST_CONNECTIONS, VsockDevice, type VsockOptions } from "./vsock/mod.ts";
 export { WlDevice, type WlOptions } from "./wl/mod.ts";
 export {
   MESSAGE_SOCKET,

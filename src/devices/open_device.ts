@@ -5,6 +5,7 @@ import { BlkDevice } from "./blk/mod.ts";
 import { ConsoleDevice } from "./console/mod.ts";
 import { NetDevice, type NetEnd, NetEndError, StreamEnd, TapEnd } from "./net/mod.ts";
 import { RngDevice } from "./rng/mod.ts";
+import { VsockDevice, type VsockOptions } from "./vsock/mod.ts";
 import { type DoorbellFunction, WlDevice, type WlOptions } from "./wl/mod.ts";
 import type { workerMessages } from "./worker_messages.ts";
 
@@ -15,6 +16,7 @@ type DeviceSetUp = ReceivedBody<typeof workerMessages, "setUp">["device"];
 export interface DeviceServices {
   readonly log: (text: string) => void;
   readonly openContext: WlOptions["openContext"];
+  readonly connectPort: VsockOptions["connect"];
   readonly bindDoorbell: DoorbellFunction["bind"];
   readonly unbindDoorbell: DoorbellFunction["unbind"];
 }
@@ -27,7 +29,7 @@ export interface DeviceServices {
 export function openDevice(
   setUp: DeviceSetUp,
   window: Window,
-  { log, openContext, bindDoorbell, unbindDoorbell }: DeviceServices,
+  { log, openContext, connectPort, bindDoorbell, unbindDoorbell }: DeviceServices,
 ): VirtioDevice {
   switch (setUp.kind) {
     case "blk": {
@@ -50,6 +52,10 @@ export function openDevice(
     }
     case "rng":
       return new RngDevice();
+    case "vsock": {
+      const listener = setUp.listener.move();
+      return new VsockDevice(window, { cid: setUp.cid, listener, connect: connectPort, log });
+    }
     case "wl": {
       const { region: regionSize, memory, vfds, contexts, doorbells: slots } = setUp;
       const doorbells = slots === 0

@@ -31,13 +31,20 @@ export class DeviceBench implements Disposable {
     }
   }
 
-  /** A driver of one queue, whose memory begins at `from`; give each its own. */
-  driver(index = 0, from = 0, size = 64, options: Partial<VirtqueueOptions> = {}): MockDriver {
+  /** A driver of one queue, whose memory begins at `from`, and whose rings stand at `start`; give each its own. */
+  driver(
+    index = 0,
+    from = 0,
+    size = 64,
+    options: Partial<VirtqueueOptions> = {},
+    start = 0,
+  ): MockDriver {
     const driver = new MockDriver(size, {
       buffer: window.buffer,
       base: this.#base,
       memoryBytes: MEMORY,
       from,
+      start,
     });
     this.#queues[index] = driver.queue({ index, ...options });
     return driver;
@@ -47,8 +54,12 @@ export class DeviceBench implements Disposable {
     return this.#queues[index];
   }
 
-  /** One round of each queue. */
+  /** A round of each queue, and more as long as the device wants that. */
   round(): void {
+    do this.#round(); while (this.device.goesOn?.() === true);
+  }
+
+  #round(): void {
     for (let i = 0; i < this.#queues.length; i++) {
       const queue = this.#queues[i];
       if (queue === undefined) continue;

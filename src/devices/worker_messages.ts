@@ -5,6 +5,10 @@ const queues = v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(64));
 
 const size = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 const slot = v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(1023));
+const cid = v.pipe(v.number(), v.integer(), v.minValue(3), v.maxValue(0xffff_fffe));
+const port = v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(0xffff_ffff));
+/** Of the worker's wishes for connections: which of them it is. */
+const wish = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 const limit = v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(8192));
 
 const pairs = v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(8));
@@ -43,6 +47,13 @@ const Device = v.variant("kind", [
     kind: v.literal("console"),
     input: v.optional(descriptor),
     output: descriptor,
+  }),
+  v.strictObject({
+    kind: v.literal("vsock"),
+    /** The guest's context id. */
+    cid,
+    /** Where programs of the host connect to ports of the guest. */
+    listener: descriptor,
   }),
   v.strictObject({
     kind: v.literal("wl"),
@@ -101,6 +112,10 @@ export const workerMessages = defineMessages({
       unusable: "it is no network device, or the descriptors make no such end; the link is down",
     },
   },
+  portConnected: {
+    doc: "What came of `connectPort`: a socket, or none when nobody is there.",
+    body: v.strictObject({ wish, socket: v.optional(descriptor) }),
+  },
 });
 
 /** What a monitor serves to its workers. */
@@ -114,6 +129,12 @@ export const monitorMessages = defineMessages({
       unknown: "the configuration has no socket of that name",
       unreachable: "nobody listens there",
     },
+  },
+  connectPort: {
+    doc:
+      "Connects to the socket that stands for a port of the host, for a guest's vsock. What comes of it is told by " +
+      "`portConnected`: others are not held up meanwhile.",
+    body: v.strictObject({ wish, port }),
   },
   bindDoorbell: {
     doc:

@@ -123,6 +123,8 @@ function holdings(device: WorkerDevice, { sockets }: WorkerServices): string[] {
       return [
         `holds its console (${device.input === undefined ? "output" : "input and output"})`,
       ];
+    case "vsock":
+      return ["holds the socket that listens for its guest", "may ask for connections to ports"];
     case "wl": {
       const names = sockets?.names ?? [];
       return names.length === 0 ? [] : [`may ask for connections to ${names.join(", ")}`];

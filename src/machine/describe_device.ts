@@ -3,7 +3,7 @@ import type { DeviceInfo } from "./vm_control.ts";
 
 /** What there is to say of a device that no guest uses yet. */
 export function describeDevice(
-  { name, kind, backend, history }: DeviceParts,
+  { name, kind, backend, history, vsock }: DeviceParts,
 ): DeviceInfo {
   const { pid, permissions, away, net } = backend;
   return {
@@ -14,6 +14,7 @@ export function describeDevice(
     ...(away === undefined ? {} : { away }),
     ...(pid === undefined ? {} : { pid }),
     permissions,
+    ...(vsock === undefined ? {} : { vsock }),
     restarts: history.restarts,
     queues: [],
     features: hex(0n),

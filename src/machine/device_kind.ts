@@ -1,5 +1,5 @@
 import type { ConfigRange } from "../pci/mod.ts";
-import { BlkConfig, ConsoleConfig, DeviceId, NetConfig } from "../virtio/mod.ts";
+import { BlkConfig, ConsoleConfig, DeviceId, NetConfig, VsockConfig } from "../virtio/mod.ts";
 
 /** What the transport must know of a kind of device; all else is between driver and backend. */
 export interface DeviceKind {
@@ -89,6 +89,14 @@ export const deviceKinds = {
       view.maxVirtqueuePairs = Math.min(view.maxVirtqueuePairs, pairs);
       return presented;
     },
+  },
+  vsock: {
+    name: "vsock",
+    type: DeviceId.Vsock,
+    configSize: VsockConfig.size,
+    writableConfig: [],
+    leastQueues: 3,
+    presentConfig: unchanged,
   },
   wl: {
     name: "wl",

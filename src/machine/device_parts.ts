@@ -12,6 +12,8 @@ export interface DeviceParts {
   readonly sharedMemory?: SharedMemoryPlan;
   /** Of the device by which events cross. */
   readonly doorbells?: DoorbellHost;
+  /** Of a socket device: the guest's context id, and where programs of the host connect to the guest. */
+  readonly vsock?: { readonly cid: number; readonly socket: string };
   /** What happened to the device since its VM started, over all power cycles. */
   readonly history: DeviceHistory;
 }

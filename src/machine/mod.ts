@@ -15,7 +15,13 @@ export { runtimeBase } from "./runtime_base.ts";
 export { isRunning, listDirectory, readRecord, RuntimeDir, type VmRecord } from "./runtime_dir.ts";
 export { readSnapshotInfo, type SnapshotInfo } from "./snapshot_info.ts";
 export { CONFIG_CONTEXT, guestMessages, providerMessages } from "./provide/guest_messages.ts";
-export { openServed, type ServedDevice, serveDevice, type ServeOptions } from "./serve_device.ts";
+export {
+  type OpenedDevice,
+  openServed,
+  type ServedDevice,
+  serveDevice,
+  type ServeOptions,
+} from "./serve_device.ts";
 export {
   type DeviceInfo,
   type NetInfo,

@@ -11,11 +11,19 @@ import {
 import { RequestError } from "../msg/mod.ts";
 import { type Child, Starter } from "../sandbox/mod.ts";
 import { openDisk } from "./disk_image.ts";
+import { HostPorts } from "./host_ports.ts";
 import { HostSockets } from "./host_sockets.ts";
 import type { Log } from "./log.ts";
 import { MachineError } from "./outcome.ts";
 import { openTap } from "./net/open_tap.ts";
-import { startWorker, type Worker, type WorkerDevice, type WorkerFrontend } from "./worker.ts";
+import { removeStaleSocket } from "./stale_socket.ts";
+import {
+  startWorker,
+  type Worker,
+  type WorkerDevice,
+  type WorkerFrontend,
+  type WorkerServices,
+} from "./worker.ts";
 
 /** A device that runs by itself, for a frontend that is not ours. */
 export type ServedDevice =
@@ -38,6 +46,13 @@ export type ServedDevice =
     readonly mtu?: number;
     /** Pairs of queues. */
     readonly pairs: number;
+  }
+  | {
+    readonly kind: "vsock";
+    /** The guest's context id. */
+    readonly cid: number;
+    /** Programs connect there to the guest, and the guest to `PATH_PORT`. */
+    readonly path: string;
   }
   | {
     readonly kind: "wl";
@@ -95,12 +110,13 @@ export interface ServeOptions {
 export async function serveDevice({ log, device, connection }: ServeOptions): Promise<void> {
   using reactor = new Reactor();
   using starter = Starter.spawn(reactor);
-  using owned = new DisposableStack();
-  const where = openConnection(connection, owned);
-  const sockets = new HostSockets(device.kind === "wl" ? device.sockets : {});
-  const worker = await startWorker(starter, openServed(device, owned), where, { sockets, log });
+  using given = new DisposableStack();
+  using kept = new DisposableStack();
+  const where = openConnection(connection, given);
+  const opened = openServed(device, given, kept);
+  const worker = await startWorker(starter, opened.device, where, { ...opened.services, log });
   // From here on only the worker holds what it serves.
-  owned[Symbol.dispose]();
+  given[Symbol.dispose]();
   await setUp(worker, device.kind);
   if (connection.socket !== undefined) log.info(`${device.kind}: listens at ${connection.socket}`);
   await endOf(worker.child, device.kind);
@@ -153,15 +169,6 @@ function inherited(fd: number): Owned<Fd> {
   }
 }
 
-/** Removes a socket that a killed process left behind; one that somebody listens at, and anything else, stays. */
-function removeStaleSocket(path: string): void {
-  try {
-    using _listener = connectUnix(path);
-  } catch (error) {
-    if (error instanceof OsError && error.code === "ECONNREFUSED") Deno.removeSync(path);
-  }
-}
-
 function openLog(path: string): Owned<Fd> {
   try {
     return openFile(path, { writeOnly: true, create: true, append: true });
@@ -195,33 +202,63 @@ function randomMac(): string {
   return [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join(":");
 }
 
-/** A device with what its worker is handed, which `owned` keeps. @throws {MachineError} when it cannot be used */
-export function openServed(device: ServedDevice, owned: DisposableStack): WorkerDevice {
+/** A device with what its worker is handed, and may ask for. */
+export interface OpenedDevice {
+  readonly device: WorkerDevice;
+  readonly services: WorkerServices;
+}
+
+/**
+ * Opens what a device needs.
+ *
+ * @param given holds what is of no use any more when the worker has it
+ * @param kept holds what has to be there as long as the worker
+ * @throws {MachineError} when it cannot be used
+ */
+export function openServed(
+  device: ServedDevice,
+  given: DisposableStack,
+  kept: DisposableStack,
+): OpenedDevice {
   switch (device.kind) {
     case "blk": {
       const { path: _path, ...rest } = device;
-      return { ...rest, disk: owned.use(openDisk(device).fd).borrow() };
+      const disk = given.use(openDisk(device).fd).borrow();
+      return { device: { ...rest, disk }, services: {} };
     }
     case "rng":
-      return device;
+      return { device, services: {} };
     case "console":
-      return device.to === "stdio"
-        ? {
-          kind: "console",
-          output: owned.use(Fd.inherited(1)).borrow(),
-          input: owned.use(Fd.inherited(0)).borrow(),
-        }
-        : { kind: "console", output: owned.use(openLog(device.to)).borrow() };
+      return { device: openConsole(device.to, given), services: {} };
     case "net": {
       const { to, mac = randomMac(), ...rest } = device;
-      return { ...rest, mac, end: openNetEnd(to, device.pairs, owned) };
+      const end = openNetEnd(to, device.pairs, given);
+      return { device: { ...rest, mac, end }, services: {} };
+    }
+    case "vsock": {
+      const { kind, cid, path } = device;
+      const ports = kept.use(new HostPorts(path));
+      return {
+        device: { kind, cid, listener: ports.listener.borrow() },
+        services: { connectPort: (port) => ports.connect(port) },
+      };
     }
     case "wl": {
-      const { sockets: _sockets, ...rest } = device;
+      const { sockets, ...rest } = device;
       // A machine that is not ours has no such function.
-      return { ...rest, doorbells: 0 };
+      return {
+        device: { ...rest, doorbells: 0 },
+        services: { sockets: new HostSockets(sockets) },
+      };
     }
   }
+}
+
+function openConsole(to: string, given: DisposableStack): WorkerDevice {
+  const kind = "console";
+  if (to !== "stdio") return { kind, output: given.use(openLog(to)).borrow() };
+  const [output, input] = [given.use(Fd.inherited(1)), given.use(Fd.inherited(0))];
+  return { kind, output: output.borrow(), input: input.borrow() };
 }
 
 /** Waits until a worker serves; what makes that impossible is mostly what its user gave us. */

@@ -107,6 +107,8 @@ export interface DeviceInfo {
   readonly pid?: number;
   /** What the worker holds: Deno's permissions, descriptors by purpose. */
   readonly permissions: string;
+  /** Of a socket device: the guest's context id, and where programs of the host connect to the guest. */
+  readonly vsock?: { readonly cid: number; readonly socket: string };
   /** How often its backend was replaced. */
   readonly restarts: number;
   readonly queues: readonly QueueInfo[];

@@ -1,8 +1,11 @@
+import { join } from "node:path";
 import {
+  contextIdOf,
   type DiskConfig,
   type NetConfig,
   stableMac,
   type VmConfig,
+  type VsockConfig,
   type WlConfig,
 } from "../config/mod.ts";
 import type { Fd } from "../os/mod.ts";
@@ -13,6 +16,7 @@ import type { OnDeviceChange } from "./device_supervisor.ts";
 import { openDisk } from "./disk_image.ts";
 import type { Host } from "./host.ts";
 import { DoorbellHost } from "./doorbell_host.ts";
+import { HostPorts } from "./host_ports.ts";
 import { HostSockets } from "./host_sockets.ts";
 import type { Log } from "./log.ts";
 import { openTap } from "./net/open_tap.ts";
@@ -65,6 +69,7 @@ export function openDevices(config: VmConfig, context: OpenContext): VmDevices {
   for (const [i, net] of config.net.entries()) opening.net(`net${i}`, net);
   if (config.rng !== undefined) opening.rng(config.rng.provider);
   opening.console(config.console.provider);
+  if (config.vsock !== undefined) opening.vsock(config.vsock);
   if (config.wl !== undefined) opening.wl(config.wl);
   return opening.result();
 }
@@ -140,6 +145,20 @@ class Opening implements Disposable {
     }
   }
 
+  vsock({ cid = contextIdOf(this.#config.name), provider }: VsockConfig): void {
+    const { runtime, log } = this.#context;
+    const { vsock } = deviceKinds;
+    if (provider !== undefined) {
+      return this.#add("vsock", vsock, 3, this.#provided("vsock", provider));
+    }
+    const ports = this.#owned.use(new HostPorts(join(runtime, "vsock.sock")));
+    const backend = this.#worker({ kind: "vsock", cid, listener: ports.listener.borrow() }, {
+      connectPort: (port) => ports.connect(port),
+      log: log.for({ component: "vsock" }),
+    });
+    this.#add("vsock", vsock, 3, backend, { vsock: { cid, socket: ports.path } });
+  }
+
   wl({ region, memory, vfds, contexts, socket, sockets, doorbells: slots = 0 }: WlConfig): void {
     const sharedMemory = { sizes: [region], mappings: vfds };
     if (socket !== undefined) {
@@ -172,7 +191,7 @@ class Opening implements Disposable {
     kind: DeviceKind,
     maxQueues: number,
     backend: Backend,
-    more: Pick<DeviceParts, "sharedMemory" | "doorbells"> = {},
+    more: Pick<DeviceParts, "sharedMemory" | "doorbells" | "vsock"> = {},
   ): void {
     this.#parts.push({ name, kind, backend, maxQueues, history: { restarts: 0 }, ...more });
   }
@@ -198,12 +217,13 @@ class Opening implements Disposable {
 }
 
 /** Names of the VMs in which backends of this one run, by device. */
-export function providersOf({ disk, net, rng, console }: VmConfig): Record<string, string> {
+export function providersOf({ disk, net, rng, console, vsock }: VmConfig): Record<string, string> {
   const all: [string, string | undefined][] = [
     ...disk.map(({ provider }, i): [string, string | undefined] => [`disk${i}`, provider]),
     ...net.map(({ provider }, i): [string, string | undefined] => [`net${i}`, provider]),
     ["rng", rng?.provider],
     ["console", console.provider],
+    ["vsock", vsock?.provider],
   ];
   return Object.fromEntries(
     all.flatMap(([device, provider]) =>

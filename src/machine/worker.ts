@@ -2,6 +2,7 @@ import { type Fd, openFile, type Owned, payload, socketPair } from "../os/mod.ts
 import {
   MESSAGE_SOCKET,
   monitorMessages,
+  MOST_CONNECTIONS,
   workerMessages,
   type WorkerSetUp,
 } from "../devices/mod.ts";
@@ -29,6 +30,8 @@ export interface NamedSockets {
 export interface WorkerServices {
   /** Sockets of the host that its guest may open; none by default. */
   readonly sockets?: NamedSockets;
+  /** Connects to what stands for a port of the host; nobody is there by default. @throws RequestError `unreachable` */
+  readonly connectPort?: (port: number) => Owned<Fd>;
   readonly doorbells?: DoorbellHost;
   readonly log?: Log;
 }
@@ -69,31 +72,45 @@ export async function startWorker(
   const { sockets = new HostSockets(), log } = services;
   const refuse = limited((reason) => log?.info(reason));
   const doorbells = services.doorbells?.open();
-  const peer = new AsyncPeer(unixTransport(ours), starter.reactor, {
-    calls: workerMessages,
-    serves: monitorMessages,
-    handlers: {
-      openContext({ name }) {
-        try {
-          return { socket: sockets.open(name) };
-        } catch (error) {
-          if (error instanceof RequestError) refuse(error.message);
-          throw error;
-        }
+  const peer: AsyncPeer<typeof workerMessages, typeof monitorMessages> = new AsyncPeer(
+    unixTransport(ours),
+    starter.reactor,
+    {
+      calls: workerMessages,
+      serves: monitorMessages,
+      handlers: {
+        openContext({ name }) {
+          try {
+            return { socket: sockets.open(name) };
+          } catch (error) {
+            if (error instanceof RequestError) refuse(error.message);
+            throw error;
+          }
+        },
+        connectPort({ wish, port }) {
+          try {
+            using socket = services.connectPort?.(port);
+            peer.note("portConnected", { wish, socket: socket?.borrow() });
+          } catch (error) {
+            if (!(error instanceof RequestError)) throw error;
+            refuse(error.message);
+            peer.note("portConnected", { wish });
+          }
+        },
+        bindDoorbell({ slot, event, direction }) {
+          const use = direction === "read" ? "interrupt" : "page";
+          const reason = doorbells === undefined
+            ? "there are no doorbells"
+            : doorbells.bind(slot, event.move(), use);
+          if (reason === undefined) return null;
+          refuse(`an event is relayed: ${reason}`);
+          throw new RequestError("refused", reason);
+        },
+        unbindDoorbell: ({ slot }) => doorbells?.unbind(slot),
       },
-      bindDoorbell({ slot, event, direction }) {
-        const use = direction === "read" ? "interrupt" : "page";
-        const reason = doorbells === undefined
-          ? "there are no doorbells"
-          : doorbells.bind(slot, event.move(), use);
-        if (reason === undefined) return null;
-        refuse(`an event is relayed: ${reason}`);
-        throw new RequestError("refused", reason);
-      },
-      unbindDoorbell: ({ slot }) => doorbells?.unbind(slot),
+      onFault: (error) => refuse(error instanceof Error ? error.message : String(error)),
     },
-    onFault: (error) => refuse(error instanceof Error ? error.message : String(error)),
-  });
+  );
   const ready = peer.request("setUp", { device, frontend }).then((answer) =>
     answer[Symbol.dispose]()
   );
@@ -122,5 +139,6 @@ export async function startWorker(
 
 /** A virtual descriptor of a guest is one of the worker, or the two ends of a pipe; and one is kept while it is sent. */
 function openFilesOf(device: WorkerDevice): number | undefined {
+  if (device.kind === "vsock") return 256 + MOST_CONNECTIONS;
   return device.kind === "wl" ? 256 + 3 * device.vfds : undefined;
 }

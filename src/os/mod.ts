@@ -83,6 +83,7 @@ export {
   type Peer,
   peerOf,
   setNonBlocking,
+  shutdownRead,
   shutdownWrite,
   socketPair,
   SocketType,

@@ -78,6 +78,7 @@ export const workerSymbols = {
   sp_wl_doorbell: { parameters: ["i32"], result: "i32" },
   sp_wl_memory: { parameters: ["i32", "f64"], result: "i32" },
   sp_accept: { parameters: ["i32"], result: "i32" },
+  sp_shutdown: { parameters: ["i32", "i32"], result: "i32" },
 
   sp_uring_create: { parameters: ["u32", "u32", "i32", "buffer"], result: "i32" },
   sp_uring_destroy: { parameters: ["u32"], result: "i32" },
@@ -105,7 +106,6 @@ export const monitorOnlySymbols = {
   sp_connect: { parameters: ["buffer", "i32"], result: "i32" },
   sp_interface_socket: { parameters: [], result: "i32" },
   sp_try_port: { parameters: ["buffer", "i32", "i32"], result: "i32" },
-  sp_shutdown_write: { parameters: ["i32"], result: "i32" },
   sp_peer: { parameters: ["i32", "buffer"], result: "i32" },
   sp_redirect: { parameters: ["i32", "i32"], result: "i32" },
   sp_isatty: { parameters: ["i32"], result: "i32" },

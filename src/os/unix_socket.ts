@@ -44,9 +44,17 @@ export function acceptUnix(fd: Fd): Owned<Fd> | undefined {
   return Fd.own(check(result, "accept", "a connection"));
 }
 
+/** `how` of shutdown(2). */
+const Shutdown = { Read: 0, Write: 1 } as const;
+
 /** Ends the stream towards the peer, who reads its end when all before it was read; what it sends still comes. */
 export function shutdownWrite(fd: Fd): void {
-  check(monitor().sp_shutdown_write(fd.raw()), "end", "a stream");
+  check(library().sp_shutdown(fd.raw(), Shutdown.Write), "end", "a stream");
+}
+
+/** Ends the stream from the peer, whose next write fails with EPIPE. */
+export function shutdownRead(fd: Fd): void {
+  check(library().sp_shutdown(fd.raw(), Shutdown.Read), "end", "a stream");
 }
 
 /** Who made a connection. */

@@ -62,6 +62,10 @@ export class BackendQueues implements Disposable {
         this.#complain(vring, `broken by its driver: ${queueFaultText(queue.fault)}`);
       }
     }
+    if (this.device.goesOn?.() === true) {
+      this.wake();
+      return true;
+    }
     if (more || this.#patience.watch(this.#anyHasMore)) return true;
     for (let i = 0; i < this.vrings.length; i++) {
       const vring = this.vrings[i];

@@ -83,6 +83,8 @@ export class DeviceLoop implements Disposable {
         const tag = poller.tag(i);
         if (tag === CONTROL_TAG) {
           if (!this.#listen()) return true;
+          // What was said may be for the device.
+          backend.wake();
         } else if (tag >= SOURCE_TAG) {
           this.#ready(tag - SOURCE_TAG);
           backend.wake();

@@ -86,6 +86,12 @@ export interface VirtioDevice {
   /** A queue was taken away by itself, after all in it was settled. It is back when it is processed again. */
   rested?(index: number): void;
 
+  /**
+   * Whether what it did for one queue lets another go on, since this was asked last: then all are processed once more.
+   * Asked after each round.
+   */
+  goesOn?(): boolean;
+
   /** Completes or puts back everything it has taken, waiting for it: memory or a queue is about to go. */
   settle?(): void;
 

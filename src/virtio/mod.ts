@@ -36,6 +36,18 @@ export { DeviceStatus } from "./status.ts";
 export { type QueueFault, queueFaultText } from "./queue_fault.ts";
 export { type CompletionLog, Virtqueue, type VirtqueueOptions } from "./virtqueue.ts";
 export {
+  VSOCK_FIRST_GUEST_CID,
+  VSOCK_HOST_CID,
+  VsockConfig,
+  VsockEvent,
+  VsockEventId,
+  VsockFeature,
+  VsockHeader,
+  VsockOperation,
+  VsockShutdown,
+  VsockType,
+} from "./vsock.ts";
+export {
   WL_FIRST_CREDIT,
   WL_HOST_ID,
   WL_IN_BUFFER,

@@ -5,9 +5,9 @@ import type { Charge } from "./charge.ts";
 import type { InQueue } from "./in_queue.ts";
 import type { OutQueue } from "./out_queue.ts";
 import type { Send } from "./send.ts";
-import type { Turns } from "./turns.ts";
+import type { Turns } from "../turns.ts";
 import { Vfd } from "./vfd.ts";
-import type { Watcher } from "./watcher.ts";
+import type { Watcher } from "../watcher.ts";
 
 /** What the endpoints of a device share. */
 export interface Exchange {
@@ -15,7 +15,7 @@ export interface Exchange {
   readonly out: OutQueue;
   readonly watcher: Watcher;
   /** Who has something for the guest. */
-  readonly turns: Turns;
+  readonly turns: Turns<Endpoint>;
   /** All that are not at their end. */
   readonly live: Set<Endpoint>;
   /** Whose descriptor has room again for what it holds. */

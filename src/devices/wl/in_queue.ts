@@ -7,7 +7,7 @@ import {
   WlTransfer,
   WlVfd,
 } from "../../virtio/mod.ts";
-import { gatherWritable, writeHead } from "./chain_bytes.ts";
+import { gatherWritable, writeHead } from "../chain_bytes.ts";
 import type { Vfd } from "./vfd.ts";
 
 const SEGMENTS = 64;

@@ -1,6 +1,6 @@
 import { OsError, type Window } from "../../os/mod.ts";
 import { type Virtqueue, WlHeader, WlResponse } from "../../virtio/mod.ts";
-import { writeHead } from "./chain_bytes.ts";
+import { writeHead } from "../chain_bytes.ts";
 import type { Endpoint } from "./endpoint.ts";
 import { Send } from "./send.ts";
 

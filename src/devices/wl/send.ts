@@ -1,6 +1,6 @@
 import { type Fd, type IoVector, PAGE_SIZE, type Window } from "../../os/mod.ts";
 import { DescriptorChain } from "../../virtio/mod.ts";
-import { gatherReadable } from "./chain_bytes.ts";
+import { gatherReadable } from "../chain_bytes.ts";
 import type { Vfd } from "./vfd.ts";
 
 /** Pieces of a command, which may come in single pages: 1 MiB of data and some more. */

@@ -33,7 +33,7 @@ import { limited } from "../../vhost/mod.ts";
 import { Account, type Amounts, type Charge } from "./charge.ts";
 import { announcement } from "./announcement.ts";
 import { Arrival } from "./arrival.ts";
-import { readHead } from "./chain_bytes.ts";
+import { readHead } from "../chain_bytes.ts";
 import { type ContextExchange, ContextVfd } from "./context_vfd.ts";
 import { type DoorbellFunction, Doorbells } from "./doorbells.ts";
 import { Endpoint, Turn } from "./endpoint.ts";
@@ -45,9 +45,9 @@ import { OutQueue } from "./out_queue.ts";
 import { PipeVfd } from "./pipe_vfd.ts";
 import { inPages, Region } from "./region.ts";
 import type { Send } from "./send.ts";
-import { Turns } from "./turns.ts";
+import { Turns } from "../turns.ts";
 import type { Vfd } from "./vfd.ts";
-import { Watcher } from "./watcher.ts";
+import { Watcher } from "../watcher.ts";
 
 /** What a guest may have, and how it reaches the host. */
 export interface WlOptions {
@@ -100,7 +100,7 @@ export class WlDevice implements VirtioDevice, Disposable {
   readonly #in: InQueue;
   readonly #out: OutQueue;
   readonly #watcher = new Watcher();
-  readonly #turns = new Turns();
+  readonly #turns = new Turns<Endpoint>();
   readonly #live = new Set<Endpoint>();
   readonly #unblocked = new Set<Endpoint>();
   readonly #vector: IoVector;

@@ -12,6 +12,7 @@ import {
   guestMessages,
   type Log,
   MachineError,
+  type OpenedDevice,
   openServed,
   providerMessages,
   startWorker,
@@ -82,17 +83,19 @@ class Guest implements AsyncDisposable {
   }
 
   async #serve({ context: name, attempt, device }: Served, signal: AbortSignal): Promise<null> {
-    using owned = new DisposableStack();
-    const context = owned.use(this.#open(name));
+    using given = new DisposableStack();
+    using kept = new DisposableStack();
+    const context = given.use(this.#open(name));
     // While we hold it, the other VM knows that its memory is in use here.
     using held = context.dup();
+    const opened = open(device, given, kept);
     const worker = await startWorker(
       this.#starter,
-      opened(device, owned),
+      opened.device,
       { how: "context", context: context.borrow(), device: this.#wl.fd.borrow() },
-      { log: this.#log },
+      { ...opened.services, log: this.#log },
     );
-    this.#watch({ context: name, attempt }, held.move(), worker.child);
+    this.#watch({ context: name, attempt }, held.move(), worker.child, kept.move());
     // The monitor has lost its patience.
     signal.addEventListener("abort", () => worker.child.kill());
     try {
@@ -115,7 +118,12 @@ class Guest implements AsyncDisposable {
   }
 
   /** A device ends with its frontend; one that does not is ended. */
-  #watch(served: Pick<Served, "context" | "attempt">, held: Owned<Fd>, child: Child): void {
+  #watch(
+    served: Pick<Served, "context" | "attempt">,
+    held: Owned<Fd>,
+    child: Child,
+    kept: DisposableStack,
+  ): void {
     let timer: ReturnType<typeof setTimeout> | undefined;
     const unwatch = this.#reactor.add(held, (events) => {
       if ((events & (Events.HangUp | Events.Error)) === 0) return;
@@ -125,6 +133,7 @@ class Guest implements AsyncDisposable {
     void child.exited.then((end) => {
       clearTimeout(timer);
       unwatch();
+      kept[Symbol.dispose]();
       held[Symbol.dispose]();
       const how = "signal" in end
         ? `it ended by signal ${end.signal}`
@@ -153,10 +162,14 @@ class Guest implements AsyncDisposable {
   }
 }
 
-function opened(device: Served["device"], owned: DisposableStack) {
+function open(
+  device: Served["device"],
+  given: DisposableStack,
+  kept: DisposableStack,
+): OpenedDevice {
   if (device.kind === "net") throw new RequestError("unusable", "this guest serves no network");
   try {
-    return openServed(device, owned);
+    return openServed(device, given, kept);
   } catch (error) {
     if (!(error instanceof MachineError)) throw error;
     throw new RequestError("unusable", error.message.replace(/\.$/, ""));

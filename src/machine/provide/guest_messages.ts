@@ -5,6 +5,7 @@ import { defineMessages, type ReceivedBody } from "../../msg/mod.ts";
 export const CONFIG_CONTEXT = "config";
 
 const context = v.pipe(v.string(), v.regex(/^[a-z0-9-]{1,20}\/[a-z0-9]{1,11}$/));
+const cid = v.pipe(v.number(), v.integer(), v.minValue(3), v.maxValue(0xffff_fffe));
 const path = v.pipe(v.string(), v.startsWith("/"));
 /** Of the requests to serve a device: which of them it is. */
 const attempt = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
@@ -28,6 +29,7 @@ const Device = v.variant("kind", [
     interface: v.pipe(v.string(), v.regex(/^[a-zA-Z0-9_.-]{1,15}$/)),
     mac: v.pipe(v.string(), v.regex(/^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/)),
   }),
+  v.strictObject({ kind: v.literal("vsock"), cid, path }),
 ]);
 
 /** What a guest serves that provides devices. */

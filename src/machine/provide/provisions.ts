@@ -1,4 +1,4 @@
-import { type ProvidesConfig, stableMac } from "../../config/mod.ts";
+import { contextIdOf, type ProvidesConfig, stableMac } from "../../config/mod.ts";
 import { type Fd, type Owned, type Reactor, socketPair } from "../../os/mod.ts";
 import { AsyncPeer, RequestError, SendError, unixTransport } from "../../msg/mod.ts";
 import { limited } from "../../vhost/mod.ts";
@@ -252,6 +252,8 @@ function deviceOf(config: ProvidesConfig): ProvidedDevice {
       const { interface: name, mac = stableMac(config.to, config.device) } = config;
       return { kind: "net", interface: name, mac };
     }
+    case "vsock":
+      return { kind: "vsock", cid: config.cid ?? contextIdOf(config.to), path: config.path };
   }
 }
 

@@ -1,19 +1,23 @@
-import type { Endpoint } from "./endpoint.ts";
+/** Who takes turns. */
+export interface Taker {
+  /** It is in the list. */
+  hasTurn: boolean;
+}
 
 /** Who has something for the guest, in the order in which they get their turns. */
-export class Turns {
-  #waiting: Endpoint[] = [];
+export class Turns<T extends Taker> {
+  #waiting: T[] = [];
   #head = 0;
 
-  get first(): Endpoint | undefined {
+  get first(): T | undefined {
     return this.#waiting[this.#head];
   }
 
   /** Takes a place at the end, if it has none. */
-  add(endpoint: Endpoint): void {
-    if (endpoint.hasTurn) return;
-    endpoint.hasTurn = true;
-    this.#waiting.push(endpoint);
+  add(taker: T): void {
+    if (taker.hasTurn) return;
+    taker.hasTurn = true;
+    this.#waiting.push(taker);
   }
 
   /** The first one has had its turn. */

@@ -1,7 +1,7 @@
 /** Bytes of a chain by their position, however the driver has cut it into pieces. None of these allocates. */
 
-import type { IoVector } from "../../os/mod.ts";
-import type { DescriptorChain } from "../../virtio/mod.ts";
+import type { IoVector } from "../os/mod.ts";
+import type { DescriptorChain } from "../virtio/mod.ts";
 
 /** Copies the first bytes of what the driver has written out of a chain that has so many. */
 export function readHead(
@@ -46,11 +46,23 @@ export function gatherReadable(
   begin: number,
   end: number,
 ): void {
+  vector.clear();
   gather(vector, chain, 0, chain.readableCount, begin, end);
 }
 
 /** The same with what the device may write. */
 export function gatherWritable(
+  vector: IoVector,
+  chain: DescriptorChain,
+  begin: number,
+  end: number,
+): void {
+  vector.clear();
+  appendWritable(vector, chain, begin, end);
+}
+
+/** The same behind what is in the vector already. */
+export function appendWritable(
   vector: IoVector,
   chain: DescriptorChain,
   begin: number,
@@ -67,7 +79,6 @@ function gather(
   begin: number,
   end: number,
 ): void {
-  vector.clear();
   for (let i = first, at = 0; i < last && at < end; i++) {
     const length = lengths[i];
     const skip = Math.max(begin - at, 0);

@@ -1,13 +1,18 @@
-import { Events, type Fd, Poller } from "../../os/mod.ts";
-import type { Endpoint } from "./endpoint.ts";
+import { Events, type Fd, Poller } from "../os/mod.ts";
+
+/** Whose descriptor is watched. */
+export interface Watched {
+  /** A mask of {@link Events}. */
+  happened(events: number): void;
+}
 
 /** Pairs of tag and events that are taken at a time. */
 const AT_ONCE = 64;
 
-/** Waits for what happens to the descriptors of endpoints, whose number changes all the time. */
+/** Waits for what happens to descriptors, whose number changes all the time. */
 export class Watcher implements Disposable {
   readonly #poller = new Poller();
-  readonly #endpoints: (Endpoint | undefined)[] = [];
+  readonly #watched: (Watched | undefined)[] = [];
   readonly #freePlaces: number[] = [];
   readonly #happened = new Uint32Array(2 * AT_ONCE);
 
@@ -21,11 +26,11 @@ export class Watcher implements Disposable {
    *
    * @returns the place, for the other calls
    */
-  add(endpoint: Endpoint, fd: Fd, events: number): number {
-    const place = this.#freePlaces.at(-1) ?? this.#endpoints.length;
+  add(watched: Watched, fd: Fd, events: number): number {
+    const place = this.#freePlaces.at(-1) ?? this.#watched.length;
     this.#poller.add(fd, place, events | Events.EdgeTriggered);
     this.#freePlaces.pop();
-    this.#endpoints[place] = endpoint;
+    this.#watched[place] = watched;
     return place;
   }
 
@@ -36,7 +41,7 @@ export class Watcher implements Disposable {
 
   remove(place: number, fd: Fd): void {
     this.#poller.remove(fd);
-    this.#endpoints[place] = undefined;
+    this.#watched[place] = undefined;
     this.#freePlaces.push(place);
   }
 
@@ -46,7 +51,7 @@ export class Watcher implements Disposable {
     do {
       count = this.#poller.take(this.#happened);
       for (let i = 0; i < count; i++) {
-        this.#endpoints[this.#happened[2 * i]]?.happened(this.#happened[2 * i + 1]);
+        this.#watched[this.#happened[2 * i]]?.happened(this.#happened[2 * i + 1]);
       }
     } while (count === AT_ONCE);
   }
