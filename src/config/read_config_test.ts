@@ -44,6 +44,16 @@ Deno.test("what is provided goes over Virtio Wayland, with doorbells unless the 
   assert.deepEqual([without.wl?.doorbells, without.wl?.vfds], [0, 1024]);
 });
 
+Deno.test("a guest's context id follows from the VM's name, unless it is said or the backend is elsewhere", async () => {
+  const cid = async (toml: string) => (await parse(`kernel = "k"\n${toml}`)).vsock?.cid;
+  const first = await cid("[vsock]");
+  assert.ok(first !== undefined && first >= 3);
+  assert.equal(await cid("[vsock]"), first);
+  assert.notEqual(await cid('name = "b"\n[vsock]'), first);
+  assert.equal(await cid("[vsock]\ncid = 5"), 5);
+  assert.equal(await cid('[vsock]\nprovider = "vm:b"'), undefined);
+});
+
 Deno.test("Virtio Wayland: defaults, sockets by name, paths relative to the file", async () => {
   const { wl } = await parse('kernel = "k"\n[wl.sockets]\nwayland = "auto"\ntest = "t.sock"');
   assert.deepEqual(wl, {
@@ -119,7 +129,7 @@ const refused: [what: string, toml: string, message: RegExp][] = [
   [
     "an unknown kind of what is provided",
     `kernel = "k"\n[[provides]]\nto = "b"\ndevice = "rng"\nkind = "gpu"`,
-    /app.toml:5: provides\[0\].kind: "blk", "rng", "console" or "net" is expected/,
+    /app.toml:5: provides\[0\].kind: "blk", "rng", "console", "net" or "vsock" is expected/,
   ],
   [
     "an unknown key of what is provided",
@@ -135,6 +145,16 @@ const refused: [what: string, toml: string, message: RegExp][] = [
     "a provided console that is the serial line",
     `kernel = "k"\n[console]\nprovider = "vm:b"`,
     /console.provider: only the console backend can be elsewhere: device = "virtio"/,
+  ],
+  [
+    "a context id that is the host's",
+    `kernel = "k"\n[vsock]\ncid = 2`,
+    /vsock.cid: 0 to 2 are not for guests/,
+  ],
+  [
+    "a context id for a backend elsewhere",
+    `kernel = "k"\n[vsock]\nprovider = "vm:b"\ncid = 7`,
+    /vsock.cid: that is up to the backend in the other VM/,
   ],
   ["missing kernel", `name = "x"`, /app.toml: kernel: this key is required$/],
   [

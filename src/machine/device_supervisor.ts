@@ -167,7 +167,8 @@ export class DeviceSupervisor {
       this.#resting = true;
       if (this.#control.activation() === undefined) return;
       try {
-        for (const { index, base } of await frontend.stop()) this.#control.saveBase(index, base);
+        const bases = await frontend.stop({ reset: false });
+        for (const { index, base } of bases) this.#control.saveBase(index, base);
       } catch (error) {
         if (this.#frontend === frontend) this.#lose(frontend, messageOf(error));
         refuse(messageOf(error));

@@ -190,9 +190,10 @@ export class Frontend implements Disposable {
   /**
    * Takes the queues back; afterwards the backend leaves guest memory alone and can be started again.
    *
+   * @param options.reset whether the driver is done with the device; otherwise it goes on later as if nothing had happened
    * @returns where in its available ring each queue stands
    */
-  async stop(): Promise<{ index: number; base: number }[]> {
+  async stop({ reset = true } = {}): Promise<{ index: number; base: number }[]> {
     this.#checkUsable();
     const running = this.#running;
     // The base first: from then on the queue rests, and disabling it can drop nothing.
@@ -201,7 +202,7 @@ export class Frontend implements Disposable {
       Promise.all(bases),
       ...running.flatMap((index) => this.#enable(index, false)),
     ]);
-    if (this.#has(ProtocolFeature.ResetDevice)) {
+    if (reset && this.#has(ProtocolFeature.ResetDevice)) {
       await this.#set(FrontendMessage.ResetDevice, NOTHING);
     }
     this.#running = [];

@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { cacheDir, fetchDebianKernel, showProgress } from "../../src/guest/mod.ts";
 import { BlkFeature, Feature, featureNames } from "../../src/virtio/mod.ts";
 import { DeviceProcess } from "./device_process.ts";
-import { canRunQemu, type QemuGuestResult, runQemuGuest } from "./qemu_guest.ts";
+import { canRunQemu, negotiated, runQemuGuest } from "./qemu_guest.ts";
 
 const kernel = await fetchDebianKernel(cacheDir(), showProgress());
 const ignore = !await canRunQemu();
@@ -58,11 +58,6 @@ say survived $(sum /dev/vda)
 
 async function hashOf(path: string): Promise<string> {
   return createHash("sha256").update(await Deno.readFile(path)).digest("hex");
-}
-
-function negotiated({ reports }: QemuGuestResult): bigint {
-  const bits = reports.get("features") ?? "";
-  return [...bits].reduce((sum, bit, i) => bit === "1" ? sum | 1n << BigInt(i) : sum, 0n);
 }
 
 /** Content that differs everywhere. */

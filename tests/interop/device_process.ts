@@ -11,6 +11,10 @@ export class DeviceProcess implements AsyncDisposable {
     this.said = new Response(process.stderr).text();
   }
 
+  get pid(): number {
+    return this.process.pid;
+  }
+
   /** Starts one and waits until it listens. */
   static async start(
     kind: string,

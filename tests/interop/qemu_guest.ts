@@ -1,12 +1,14 @@
 /** A guest in QEMU, by software emulation: Debian's kernel, busybox, and a script that reports in lines. */
 
-import { cpio, type GuestKernel, moduleEntries } from "../../src/guest/mod.ts";
+import { cpio, type CpioEntry, type GuestKernel, moduleEntries } from "../../src/guest/mod.ts";
 
 /** What the guest is to do. */
 export interface QemuGuestOptions {
   readonly kernel: GuestKernel;
   /** Kernel modules that the script needs. */
   readonly modules: readonly string[];
+  /** What it has beside busybox. */
+  readonly files?: readonly CpioEntry[];
   /** Run by busybox ash as init; `say NAME VALUE…` reports a line. It ends with power-off. */
   readonly script: string;
   /** Devices and what else QEMU is to have; memory is shared already. */
@@ -53,6 +55,7 @@ export async function runQemuGuest(
         mode: 0o755,
         data: await Deno.readFile("/bin/busybox"),
       },
+      ...options.files ?? [],
       ...await moduleEntries(options.kernel.modulesDir, { needed: options.modules }),
     ]);
     await Deno.writeFile(`${folder}/initrd`, initrd);
@@ -105,6 +108,12 @@ async function boot(
     throw new Error(`The guest did not come to its end. It said:\n${output}`);
   }
   return { reports, output };
+}
+
+/** What the guest reports as `features`: the bits as sysfs has them. */
+export function negotiated({ reports }: QemuGuestResult): bigint {
+  const bits = reports.get("features") ?? "";
+  return [...bits].reduce((sum, bit, i) => bit === "1" ? sum | 1n << BigInt(i) : sum, 0n);
 }
 
 /** Whether this machine has what it takes. */
