@@ -89,6 +89,12 @@ export const needs: readonly Need[] = [
     programs: ["python3"],
   },
   {
+    package: "iproute2",
+    purposes: ["test", "bench"],
+    why: "makes taps in a network namespace",
+    programs: ["ip"],
+  },
+  {
     package: "cpio",
     purposes: ["test"],
     why: "reads the archives that we write",

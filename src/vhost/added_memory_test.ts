@@ -116,6 +116,22 @@ Deno.test("memory that is only to be read can be, and to write to it breaks that
   }
 });
 
+Deno.test("the same memory may be added several times, and is there until it is removed as often", () => {
+  const { scene, driver } = running();
+  using _scene = scene;
+  using fd = filled(6);
+  using other = filled(7);
+  assert.equal(add(scene, fd, { at: 0 }), true);
+  assert.equal(add(scene, fd, { at: 0 }), true);
+  assert.equal(add(scene, other, { at: 0 }), false, "another memory at that place");
+  assert.equal(remove(scene, { at: 0 }), true);
+  const { addresses } = driver.add([{ address: BAR, length: 1, writable: false }, 1]);
+  scene.work();
+  assert.equal(driver.bytes[addresses[1]], 7);
+  assert.equal(remove(scene, { at: 0 }), true);
+  assert.equal(remove(scene, { at: 0 }), false);
+});
+
 Deno.test("the last page of memory of any size counts whole, and nothing after it", () => {
   const { scene, driver } = running();
   using _scene = scene;

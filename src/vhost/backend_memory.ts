@@ -36,6 +36,8 @@ interface Mapping {
 
 interface Region extends AnnouncedRegion {
   readonly mapping: Mapping;
+  /** How often it was added: QEMU does that once for each pair of queues of a network device, and removes it as often. */
+  times: number;
 }
 
 /**
@@ -81,8 +83,13 @@ export class BackendMemory implements Disposable {
     }
   }
 
-  /** Adds one region, which nobody need stop for. Throws as {@link replace}. */
+  /** Adds one region, which nobody need stop for, or the same once more. Throws as {@link replace}. */
   add(announced: AnnouncedRegion, fd: Fd): void {
+    const known = this.#regions.get(announced.guestAddress);
+    if (known !== undefined && isSame(known, announced, fd)) {
+      known.times++;
+      return;
+    }
     if (this.#regions.size === this.maxRegions) {
       throw new BackendRefusal(`there are ${this.maxRegions} memory regions already`);
     }
@@ -107,7 +114,7 @@ export class BackendMemory implements Disposable {
   }
 
   /**
-   * Removes the region that was announced so. Who holds places in it must be done with them.
+   * Removes the region that was announced so, if this is as often as it was added. Who holds places in it must be done with them.
    *
    * @throws BackendRefusal when there is none
    */
@@ -116,6 +123,7 @@ export class BackendMemory implements Disposable {
     if (region === undefined || region.size !== size || region.userAddress !== userAddress) {
       throw new BackendRefusal("there is no such memory region");
     }
+    if (--region.times > 0) return;
     this.guest.remove(guestAddress);
     this.user.remove(userAddress);
     this.#regions.delete(guestAddress);
@@ -137,7 +145,7 @@ export class BackendMemory implements Disposable {
     const { write } = openMode(fd);
     const mapping = this.#known(stat, end, write) ?? this.#mapFile(fd, stat, write);
     mapping.users++;
-    return { guestAddress, size, userAddress, mmapOffset, mapping };
+    return { guestAddress, size, userAddress, mmapOffset, mapping, times: 1 };
   }
 
   /** The mapping of a memory object by a descriptor that can do as much as the one that came now. */
@@ -196,6 +204,14 @@ export class BackendMemory implements Disposable {
   [Symbol.dispose](): void {
     this.replace([], []);
   }
+}
+
+function isSame(known: Region, announced: AnnouncedRegion, fd: Fd): boolean {
+  const { dev, ino } = fileStat(fd);
+  const { mapping } = known;
+  return known.size === announced.size && known.userAddress === announced.userAddress &&
+    known.mmapOffset === announced.mmapOffset && mapping.dev === dev && mapping.ino === ino &&
+    mapping.wanted === openMode(fd).write;
 }
 
 function inPages(size: number): number {

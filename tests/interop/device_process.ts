@@ -15,16 +15,23 @@ export class DeviceProcess implements AsyncDisposable {
     return this.process.pid;
   }
 
-  /** Starts one and waits until it listens. */
+  /**
+   * Starts one and waits until it listens.
+   *
+   * @param within a command that runs the one that follows it, for example in a namespace
+   */
   static async start(
     kind: string,
     socket: string,
     words: readonly string[],
+    within: readonly string[] = [],
   ): Promise<DeviceProcess> {
+    const command = [Deno.execPath(), "run", "-A", MAIN, "device", kind, "--socket", socket];
+    const [program, ...args] = [...within, ...command, ...words];
     const device = new DeviceProcess(
       socket,
-      new Deno.Command(Deno.execPath(), {
-        args: ["run", "-A", MAIN, "device", kind, "--socket", socket, ...words],
+      new Deno.Command(program, {
+        args,
         stdin: "null",
         stdout: "null",
         stderr: "piped",
