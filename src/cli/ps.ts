@@ -25,14 +25,17 @@ export function addPsCommand(program: Command): void {
       if (json) return printJson(rows);
       if (rows.length === 0) return console.log("No VM runs. Start one: spectrum run FILE");
       console.log(table(
-        ["NAME", "STATE", "PID", "UPTIME", "CPUS", "MEMORY", "WAITS"],
-        rows.map(({ name, state, pid, uptimeSeconds, cpus, memoryBytes, waits = [] }) => [
+        ["NAME", "STATE", "PID", "UPTIME", "CPUS", "MEMORY", "PORTS", "WAITS"],
+        rows.map((
+          { name, state, pid, uptimeSeconds, cpus, memoryBytes, ports = [], waits = [] },
+        ) => [
           name,
           state,
           pid === undefined ? "-" : String(pid),
           uptimeSeconds === undefined ? "-" : duration(uptimeSeconds),
           cpus === undefined ? "-" : String(cpus),
           memoryBytes === undefined ? "-" : `${memoryBytes / 2 ** 20} MiB`,
+          ports.join(" ") || "-",
           waits.join("; "),
         ]),
       ));
@@ -50,6 +53,8 @@ interface Row {
   readonly cpus?: number;
   readonly memoryBytes?: number;
   readonly outcome?: RunOutcome;
+  /** Ports of the host that lead to it. */
+  readonly ports?: readonly string[];
   /** What of it waits for another VM, a sentence each. */
   readonly waits?: readonly string[];
 }
@@ -68,7 +73,8 @@ async function look(
     await using vm = await Vm.connect(name);
     const info = await vm.info();
     const { state, uptimeSeconds, cpus, memoryBytes } = info;
-    return { ...known, state, uptimeSeconds, cpus, memoryBytes, waits: waitsOf(info) };
+    const ports = info.devices.flatMap(({ net }) => net?.publish ?? []);
+    return { ...known, state, uptimeSeconds, cpus, memoryBytes, ports, waits: waitsOf(info) };
   } catch {
     // It has not got so far yet, or ends just now.
     return { ...known, state: "starting" };

@@ -8,6 +8,7 @@ export {
   type ConsoleViewer,
 } from "./console_hub.ts";
 export { Log, type LogLevel, type LogOptions } from "./log.ts";
+export { openTap } from "./net/open_tap.ts";
 export { MachineError, type RunOutcome } from "./outcome.ts";
 export { type RunOptions, runVm } from "./run_vm.ts";
 export { RunningVm, type StartOptions } from "./running_vm.ts";

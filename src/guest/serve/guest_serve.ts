@@ -18,6 +18,7 @@ import {
   startWorker,
 } from "../../machine/mod.ts";
 import { type Child, Starter } from "../../sandbox/mod.ts";
+import { shareInterface } from "./shared_interface.ts";
 
 type Served = ReceivedBody<typeof guestMessages, "serve">;
 type Host = AsyncPeer<typeof providerMessages, typeof guestMessages>;
@@ -167,13 +168,20 @@ function open(
   given: DisposableStack,
   kept: DisposableStack,
 ): OpenedDevice {
-  if (device.kind === "net") throw new RequestError("unusable", "this guest serves no network");
   try {
+    if (device.kind === "net") return openNet(device, given);
     return openServed(device, given, kept);
   } catch (error) {
     if (!(error instanceof MachineError)) throw error;
     throw new RequestError("unusable", error.message.replace(/\.$/, ""));
   }
+}
+
+function openNet(device: Served["device"] & { kind: "net" }, given: DisposableStack): OpenedDevice {
+  const { tap, mtu } = shareInterface(device.interface);
+  const queues = [given.use(tap).borrow()];
+  const end = { kind: "tap", queues } as const;
+  return { device: { kind: "net", mac: device.mac, mtu, pairs: 1, end }, services: {} };
 }
 
 /** Milliseconds since the kernel started. */
