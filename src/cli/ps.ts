@@ -35,7 +35,7 @@ export function addPsCommand(program: Command): void {
           uptimeSeconds === undefined ? "-" : duration(uptimeSeconds),
           cpus === undefined ? "-" : String(cpus),
           memoryBytes === undefined ? "-" : `${memoryBytes / 2 ** 20} MiB`,
-          ports.join(" ") || "-",
+          ports.join(" "),
           waits.join("; "),
         ]),
       ));
