@@ -239,6 +239,7 @@ static void become(char *path)
 }
 
 #include "serve.c"
+#include "start_agent.c"
 
 int main(void)
 {
@@ -260,6 +261,7 @@ int main(void)
 	find_root(root, device);
 	mount_root(device);
 
+	int agent = open_agent();
 	/* What is on top of them is the new root's from now on; a root without the folders does without. */
 	const char *moved[] = { "/dev", "/proc", "/sys" };
 	for (int i = 0; i < 3; i++) {
@@ -271,6 +273,7 @@ int main(void)
 	if (chdir("/root") != 0 || mount(".", "/", NULL, MS_MOVE, NULL) != 0 || chroot(".") != 0 || chdir("/") != 0)
 		fail("cannot make %s the root: %s", device, strerror(errno));
 
+	start_agent(agent);
 	if ((init = option("init")) != NULL) {
 		become(init);
 		fail("cannot run %s of %s: %s", init, device, strerror(errno));

@@ -10,7 +10,8 @@ const MODULES: ModuleChoice = {
   wanted: ["virtio_console", "pvpanic-mmio"],
   // Of the file systems only that of the disk is loaded. btrfs and xfs are left out: with 8 MB they would be four fifths
   // of the whole.
-  onDemand: ["ext4", "erofs", "squashfs"],
+  // And the sockets of a guest that has a device for them.
+  onDemand: ["ext4", "erofs", "squashfs", "vmw_vsock_virtio_transport"],
 };
 
 /** How many are kept in the cache folder. */
@@ -20,20 +21,31 @@ const KEPT = 8;
  * The small initial RAM disk that mounts a disk and runs its init (`src/guest/init/init.c`); which disk, and how, stands
  * on the kernel's command line (`root=`, `ro`, `rootfstype=`…). Made once for a kernel and an init.
  *
- * @param options.modulesDir `…/lib/modules/VERSION` of the kernel
+ * @param options.modulesDir `…/lib/modules/VERSION` of the kernel; left out for one that has everything built in
  * @param options.init path of the init program, see `payload()`
+ * @param options.agent path of the agent, which init starts in a guest with a vsock device
  * @returns the path of the initrd in the cache folder
  * @throws {ModuleMissingError} when the kernel cannot have a virtio disk
  */
 export async function rootInitrd(
-  options: { readonly cacheDir: string; readonly modulesDir: string; readonly init: string },
+  options: {
+    readonly cacheDir: string;
+    readonly modulesDir?: string;
+    readonly init: string;
+    readonly agent: string;
+  },
 ): Promise<string> {
   const init = await Deno.readFile(options.init);
-  const dep = await Deno.readFile(join(options.modulesDir, "modules.dep"));
+  const agent = await Deno.readFile(options.agent);
+  const { modulesDir } = options;
+  const dep = modulesDir === undefined
+    ? new Uint8Array(0)
+    : await Deno.readFile(join(modulesDir, "modules.dep"));
   const key = createHash("sha256")
-    .update(JSON.stringify([options.modulesDir, MODULES]))
+    .update(JSON.stringify([modulesDir, MODULES, init.length]))
     .update(dep)
     .update(init)
+    .update(agent)
     .digest("hex").slice(0, 16);
   const directory = join(options.cacheDir, "initrds");
   const path = join(directory, `root-${key}.cpio`);
@@ -47,7 +59,8 @@ export async function rootInitrd(
     { kind: "file", path: "init", data: init, mode: 0o755 },
     // The kernel opens it before /dev is mounted.
     { kind: "character", path: "dev/console", major: 5, minor: 1 },
-    ...await moduleEntries(options.modulesDir, MODULES),
+    { kind: "file", path: "agent", data: agent, mode: 0o755 },
+    ...(modulesDir === undefined ? [] : await moduleEntries(modulesDir, MODULES)),
   ]);
   await Deno.mkdir(directory, { recursive: true });
   // Renamed into place, so that nobody ever sees half of one.
