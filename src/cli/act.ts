@@ -12,8 +12,8 @@ const acts: readonly Act[] = [
     description: "take a VM's vCPUs out of the guest until it is resumed",
     examples: ["pause app"],
     notes:
-      "The guest's monotonic clock stands still meanwhile; its wall clock lags until something\n" +
-      "in the guest sets it.",
+      "The guest's monotonic clock stands still meanwhile; its wall clock lags until its agent, or\n" +
+      "something else in the guest, sets it.",
     act: (vm) => vm.pause(),
   },
   {

@@ -41,9 +41,12 @@ function consoleWords({ console: { device } }: VmConfig): string[] {
   return ["console=ttyS0", ...(device === "virtio" ? ["console=hvc0"] : []), "panic=-1"];
 }
 
-/** How the kernel gets at its root disk. Where the disk's driver is a module, by an initrd of ours. */
+/**
+ * How the kernel gets at its root disk. By an initrd of ours where the disk's driver is a module, and where the guest is to
+ * have an agent.
+ */
 async function findRoot(
-  { root, initrd, disk }: VmConfig,
+  { root, initrd, disk, vsock }: VmConfig,
   { modulesDir }: ResolvedKernel,
   hasSystem: boolean,
 ): Promise<{ initrd?: string; root: string[] }> {
@@ -51,16 +54,18 @@ async function findRoot(
   // The image of ours comes last.
   const index = root === undefined ? disk.length : Number(root.slice("disk".length));
   const access = root === undefined || disk[index].readonly ? "ro" : "rw";
-  const init = root === undefined ? ["init=/init"] : [];
-  if (initrd === undefined && modulesDir !== undefined) {
-    const ours = await rootInitrd({ cacheDir: cacheDir(), modulesDir, init: payload().init });
-    return { initrd: ours, root: [`root=serial:${root ?? "system"}`, access, ...init] };
+  const program = root === undefined ? ["init=/init"] : [];
+  const wantsAgent = vsock !== undefined && root !== undefined;
+  if (initrd === undefined && (modulesDir !== undefined || wantsAgent)) {
+    const { init, agent } = payload();
+    const ours = await rootInitrd({ cacheDir: cacheDir(), modulesDir, init, agent });
+    return { initrd: ours, root: [`root=serial:${root ?? "system"}`, access, ...program] };
   }
   // disk0 is vda; disks are 31 at the most, so that a letter is not enough after z.
   const letters = index < 26
     ? letter(index)
     : letter(Math.floor(index / 26) - 1) + letter(index % 26);
-  return { initrd, root: [`root=/dev/vd${letters}`, access, ...init] };
+  return { initrd, root: [`root=/dev/vd${letters}`, access, ...program] };
 }
 
 function letter(index: number): string {

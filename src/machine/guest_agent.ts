@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import {
   type AgentConnection,
-  AgentError,
+  AgentLostError,
   connectAgent,
   powerOffGuest,
   setGuestClock,
@@ -38,11 +38,18 @@ export class GuestAgent {
   async #ask(failure: string, what: (connection: AgentConnection) => Promise<void>): Promise<void> {
     for (let attempt = 1;; attempt++) {
       try {
-        return await what(await connectAgent(this.#socket, { waitMs: WAIT_MS }));
+        const connection = await connectAgent(this.#socket, { waitMs: WAIT_MS });
+        // One that says nothing more is not waited for without end.
+        const timer = setTimeout(() => connection[Symbol.dispose](), WAIT_MS);
+        try {
+          return await what(connection);
+        } finally {
+          clearTimeout(timer);
+        }
       } catch (error) {
-        if (!(error instanceof AgentError)) throw error;
-        if (attempt < ATTEMPTS) continue;
-        return this.#log.debug(failure, { reason: error.message });
+        if (error instanceof AgentLostError && attempt < ATTEMPTS) continue;
+        const reason = error instanceof Error ? error.message : String(error);
+        return this.#log.debug(failure, { reason });
       }
     }
   }

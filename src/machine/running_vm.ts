@@ -10,6 +10,7 @@ import type { MachineEnd } from "./describe_outcome.ts";
 import { describeDevice } from "./describe_device.ts";
 import type { DeviceParts } from "./device_parts.ts";
 import type { OnDeviceChange } from "./device_supervisor.ts";
+import { GuestAgent } from "./guest_agent.ts";
 import { Host } from "./host.ts";
 import type { Log } from "./log.ts";
 import type { RunOutcome } from "./outcome.ts";
@@ -25,6 +26,12 @@ import {
 } from "./vm_control.ts";
 import { VmEvents } from "./vm_events.ts";
 import { openDevices, providersOf } from "./vm_devices.ts";
+
+/**
+ * A guest that has not powered off that long after its power button was pressed is asked by its agent, in milliseconds;
+ * sooner when it has less time than three times as much.
+ */
+const DEAF_TO_BUTTON_MS = 5000;
 
 /** What goes with a VM, beside its configuration. */
 export interface StartOptions {
@@ -52,6 +59,7 @@ export class RunningVm implements VmControl, AsyncDisposable {
   readonly #openHost: () => Host;
   readonly #restore: string | undefined;
   readonly #log: Log;
+  readonly #agent: GuestAgent;
   readonly #events = new VmEvents();
   readonly #startedAt = new Date();
   readonly #startedTicks = performance.now();
@@ -70,6 +78,7 @@ export class RunningVm implements VmControl, AsyncDisposable {
   /** The user wants a reset. */
   #resetting = false;
   #grace: ReturnType<typeof setTimeout> | undefined;
+  #deaf: ReturnType<typeof setTimeout> | undefined;
   /** Resolves when the snapshot that is being written is, or has failed. */
   #saving: Promise<unknown> = Promise.resolve();
   /** Pausing and the like: one thing at a time. */
@@ -89,6 +98,7 @@ export class RunningVm implements VmControl, AsyncDisposable {
     this.#restore = restore;
     this.#openHost = openHost ?? (() => Host.open());
     this.#log = log;
+    this.#agent = new GuestAgent(runtime.path, log);
     this.outcome = this.#live(spare).then((outcome) => {
       this.#over(outcome.kind === "failed" ? outcome.reason : undefined);
       return outcome;
@@ -218,6 +228,7 @@ export class RunningVm implements VmControl, AsyncDisposable {
     this.console.guest = cycle;
     if (this.#state === "starting") this.#state = "running";
     this.#events.add({ kind: "started" });
+    if (this.#restore !== undefined && this.#resets === 0) void this.#agent.setClock();
     this.#running.resolve();
   }
 
@@ -256,6 +267,7 @@ export class RunningVm implements VmControl, AsyncDisposable {
   /** @param failure why the guest cannot go on, if that is how it ended */
   #over(failure?: string): void {
     clearTimeout(this.#grace);
+    clearTimeout(this.#deaf);
     this.#state = "ended";
     this.#nextCycle.resolve(undefined);
     this.#events.add({ kind: "ended", detail: failure });
@@ -326,6 +338,7 @@ export class RunningVm implements VmControl, AsyncDisposable {
 
   #goOn(): void {
     void this.#cycle?.machine.run();
+    void this.#agent.setClock();
     this.#events.add({ kind: "resumed" });
   }
 
@@ -343,6 +356,8 @@ export class RunningVm implements VmControl, AsyncDisposable {
       const paused = this.#state === "paused";
       this.#state = "stopping";
       this.#grace = setTimeout(() => this.quit(), graceMs);
+      const deafMs = Math.min(DEAF_TO_BUTTON_MS, graceMs / 3);
+      this.#deaf = setTimeout(() => void this.#agent.powerOff(), deafMs);
       this.powerButton();
       if (paused) this.#goOn();
     }

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -121,6 +122,8 @@ int main(int count, char **arguments)
 		fputs("usage: agent [--unix PATH]\n", stderr);
 		return 1;
 	}
+	/* Run by its descriptor, it would be called by that. */
+	prctl(PR_SET_NAME, "spectrum-agent");
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGHUP, SIG_IGN);
 	struct sigaction action = { .sa_handler = wake };

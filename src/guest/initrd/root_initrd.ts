@@ -42,7 +42,7 @@ export async function rootInitrd(
     ? new Uint8Array(0)
     : await Deno.readFile(join(modulesDir, "modules.dep"));
   const key = createHash("sha256")
-    .update(JSON.stringify([modulesDir, MODULES, init.length]))
+    .update(JSON.stringify([modulesDir, MODULES]))
     .update(dep)
     .update(init)
     .update(agent)

@@ -49,7 +49,7 @@ Deno.test("lists of modules: those to load, and one for each to load if need be"
 Deno.test("the root's initrd is made once, and anew for another init or kernel", async () => {
   await withModules(async (modulesDir, folder) => {
     const init = join(folder, "init");
-    const make = () => rootInitrd({ cacheDir: folder, modulesDir, init });
+    const make = () => rootInitrd({ cacheDir: folder, modulesDir, init, agent: init });
     await Deno.writeTextFile(init, "1");
     const first = await make();
     const { ino } = await Deno.stat(first);
@@ -76,7 +76,7 @@ Deno.test("of many initrds the last used stay", async () => {
     const init = join(folder, "init");
     for (let i = 0; i < 12; i++) {
       await Deno.writeTextFile(init, String(i));
-      await rootInitrd({ cacheDir: folder, modulesDir, init });
+      await rootInitrd({ cacheDir: folder, modulesDir, init, agent: init });
     }
     assert.equal([...Deno.readDirSync(join(folder, "initrds"))].length, 8);
   });
