@@ -125,6 +125,13 @@ export const needs: readonly Need[] = [
     files: ["/usr/include/gelf.h"],
   },
   {
+    package: "tmux",
+    purposes: ["test"],
+    why: "a terminal that is resized while a command runs",
+    programs: ["tmux"],
+    files: ["/lib/terminfo/s/screen"],
+  },
+  {
     package: "weston",
     purposes: ["test"],
     why: "a Wayland compositor for guests to reach",

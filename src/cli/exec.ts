@@ -47,7 +47,9 @@ export function addExecCommand(program: Command, context: CliContext): void {
     .exitOverride(({ exitCode, code, message }) => {
       throw new CommanderError(exitCode === 0 ? 0 : OWN_FAILURE, code, message);
     })
-    .action(async (name: string, command: string[], flags: ExecFlags) => {
+    .action(async (name: string, words: string[], flags: ExecFlags) => {
+      // The parser leaves it to who passes words on.
+      const command = words[0] === "--" ? words.slice(1) : words;
       await orOwnFailure(context, async () => {
         const { execInGuest } = await import("./exec_in_guest.ts");
         context.exitWith(await execInGuest(name, command, flags, context.log()));

@@ -1,6 +1,7 @@
 // What connects a machine to its host and to other machines.
 import { deviceVmTests } from "./device_vm.ts";
 import { hostileDeviceVmTests } from "./hostile_device_vm.ts";
+import { execTests } from "./exec.ts";
 import { lane } from "./lane.ts";
 import { wlTests } from "./wl.ts";
 import { wlGuestTests } from "./wl_guest.ts";
@@ -9,6 +10,7 @@ lane("devices in the lab", {
   "wl": wlTests,
   "wl guest": wlGuestTests,
   "device vm": deviceVmTests,
+  "exec": execTests,
 }, {
   "hostile device vm": hostileDeviceVmTests,
 });

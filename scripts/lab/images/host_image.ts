@@ -12,7 +12,7 @@ const NEEDED = ["busybox", "mke2fs", "qemu-system-x86_64"];
 const WANTED = [
   ...["bash", "setpriv", "strace", "unshare", "nsenter", "prlimit", "ip", "ss", "socat"],
   ...["debugfs", "dumpe2fs", "e2fsck", "fio", "qemu-img", "qemu-storage-daemon"],
-  ...["weston", "wayland-info"],
+  ...["weston", "wayland-info", "tmux"],
   // Those of busybox know fewer options.
   ...[
     "cp",
@@ -38,8 +38,14 @@ const FILES = [
   "/usr/lib/x86_64-linux-gnu/weston/kiosk-shell.so",
 ];
 
-/** Data that QEMU needs for its machine types, and weston for its keyboards. */
-const TREES = ["/usr/share/qemu", "/usr/share/seabios", "/usr/share/X11/xkb"];
+/** Data that QEMU needs for its machine types, weston for its keyboards, tmux for its terminals. */
+const TREES = [
+  "/usr/share/qemu",
+  "/usr/share/seabios",
+  "/usr/share/X11/xkb",
+  "/lib/terminfo/s",
+  "/lib/terminfo/x",
+];
 
 /** Ids in the lab host; the agent knows them, too. */
 export const LabIds = { user: 1000, kvm: 104 } as const;

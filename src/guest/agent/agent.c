@@ -122,6 +122,8 @@ int main(int count, char **arguments)
 		fputs("usage: agent [--unix PATH]\n", stderr);
 		return 1;
 	}
+	/* Nothing of who started us is for commands. */
+	close_range(3, ~0U, 0);
 	/* Run by its descriptor, it would be called by that. */
 	prctl(PR_SET_NAME, "spectrum-agent");
 	signal(SIGPIPE, SIG_IGN);

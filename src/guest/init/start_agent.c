@@ -46,7 +46,7 @@ static void start_agent(int program)
 	}
 	setsid();
 	/* Not the console, which others hang up. */
-	int nowhere = open("/dev/null", O_RDWR), messages = open("/dev/kmsg", O_WRONLY);
+	int nowhere = open("/dev/null", O_RDWR | O_CLOEXEC), messages = open("/dev/kmsg", O_WRONLY | O_CLOEXEC);
 	if (nowhere >= 0)
 		dup2(nowhere, 0), dup2(nowhere, 1), dup2(messages < 0 ? nowhere : messages, 2);
 	fexecve(program, argv, environment);

@@ -1,0 +1,146 @@
+import assert from "node:assert/strict";
+import type { LabResult } from "../../scripts/lab/mod.ts";
+import { type Bench, fromSource } from "./machine.ts";
+
+/** By hand `SPECTRUM_EXEC_MIB=1024`. */
+const MIB = Number(Deno.env.get("SPECTRUM_EXEC_MIB") ?? 32);
+const SNAPSHOT = "/scratch/exec-snapshot";
+
+/** Commands in a guest: Debian with systemd on the small kernel, whose agent our init has started. */
+export async function execTests(t: Deno.TestContext, bench: Bench): Promise<void> {
+  await bench.step(t, "exec and cp", async (t) => {
+    const sh = async (script: string): Promise<LabResult> =>
+      await bench.sh(`S="${fromSource.join(" ")}"\ncd /scratch\n${script}`);
+    const good = async (script: string): Promise<string> => {
+      const { status, stdout, stderr } = await sh(script);
+      assert.equal(status, 0, `${script}: ${stderr}${stdout}`);
+      return stdout.trim();
+    };
+    const restore = () => good(`$S run --detach --restore ${SNAPSHOT}`);
+    /** How many seconds the guest's wall clock is off. */
+    const clockIsOff = () =>
+      good("echo $(($($S exec --timeout 60 deb date +%s) - $(date +%s)))").then(Number);
+
+    /** Starts a command, and goes on when it runs. */
+    const start = (command: string) =>
+      `$S exec deb sh -c 'echo ready $$; ${command}' >said 2>why &
+while ! grep -q ready said; do sleep 0.1; done`;
+
+    await t.step("a guest that boots is waited for", async () => {
+      await good(`rm -rf ${SNAPSHOT}; cp --sparse=always ${bench.debianRoot} exec.img
+cat >exec.toml <<END
+name = "deb"
+kernel = "${bench.small.kernel}"
+cmdline = "quiet"
+root = "disk0"
+memory = "512M"
+[[disk]]
+path = "exec.img"
+[vsock]
+[rng]
+END
+$S run --detach exec.toml`);
+      const state = await sh(
+        "$S exec --timeout 200 deb -- sh -c 'systemctl is-system-running --wait; systemctl --failed'",
+      );
+      assert.match(state.stdout, /^running\n/, state.stderr);
+    });
+
+    await t.step(`${MIB} MiB through standard input to sha256sum`, async () => {
+      const sums = await good(`head -c $((${MIB} << 20)) /dev/urandom >in
+sha256sum <in; $S exec deb -- sha256sum <in`);
+      const [here, there] = sums.split("\n");
+      assert.equal(there, here);
+    });
+
+    await t.step("status, outputs, user, environment", async () => {
+      assert.equal(
+        await good(`$S exec deb -- sh -c 'echo out; echo err >&2; exit 7' 2>err; echo $?
+cat err; $S exec deb no-such-command 2>/dev/null; echo $?
+$S exec -u daemon -w /tmp -e A=b deb sh -c 'echo $(id -un) $(id -gn) $PWD $A $HOME'`),
+        "out\n7\nerr\n127\ndaemon daemon /tmp b /usr/sbin",
+      );
+    });
+
+    await t.step("kill -TERM, and kill -KILL", async () => {
+      const killed = async (signal: string) =>
+        await good(`${start("exec sleep 1000")}
+kill -${signal} $!; wait $!; echo $?
+$S exec deb sh -c "kill -0 $(cut -d' ' -f2 said) 2>/dev/null || echo gone"`);
+      assert.equal(await killed("TERM"), "143\ngone");
+      assert.equal(await killed("KILL"), "137\ngone");
+    });
+
+    await t.step("an interactive shell under tmux, resized", async () => {
+      const screen = await good(`export LC_ALL=C.UTF-8 TERM=xterm
+cat >shell <<END
+$S exec deb sh
+echo status \\$?
+stty -a | grep -o -- '-*icanon'
+sleep 100
+END
+tmux -u -L exec new-session -d -x 80 -y 24 sh shell
+shows() { n=0; until tmux -L exec capture-pane -p | grep -q -- "$1"; do sleep 0.2; n=$((n + 1)); [ $n -lt 300 ] || { tmux -L exec capture-pane -p; exit 1; }; done; }
+keys() { tmux -L exec send-keys "$@"; }
+shows '^#'
+keys 'stty size' Enter; shows '^24 80'
+tmux -L exec resize-window -x 111 -y 33
+keys 'sleep 100' Enter; sleep 1; keys C-c
+keys 'stty size; tty' Enter; shows '33 111'
+keys 'exit 5' Enter; shows 'status 5'; shows icanon
+tmux -L exec capture-pane -p; tmux -L exec kill-server`);
+      assert.match(screen, /\/dev\/pts\/\d[^]*status 5\nicanon/);
+    });
+
+    await t.step("cp both ways", async () => {
+      await good(`mkdir -p tree/sub && ln -sf ../in tree/sub/link && echo hello >tree/sub/file
+$S cp in deb:/root/in && $S cp deb:/root/in back && cmp in back
+$S cp tree deb:/srv && rm -rf tree2 && $S cp deb:/srv/tree tree2
+[ "$(readlink tree2/sub/link)" = ../in ] && cmp tree/sub/file tree2/sub/file
+$S cp deb:/etc/passwd - | grep -q ^root:`);
+    });
+
+    await t.step("the clock is right after a pause, and where a snapshot goes on", async () => {
+      await good("$S pause deb; sleep 10; $S resume deb");
+      assert.ok(Math.abs(await clockIsOff()) <= 3);
+      await good(
+        `$S pause deb; $S snapshot deb ${SNAPSHOT}; cp --sparse=always exec.img exec-saved.img; $S resume deb`,
+      );
+    });
+
+    /** What becomes of a command, its status first, when something is done while it runs. */
+    const during = async (act: string) =>
+      await good(`${start("exec sleep 1000")}
+${act}
+wait $!; echo $?; cat why`);
+
+    await t.step("a killed monitor", async () => {
+      const why = await during(
+        `kill -9 $($S info --json deb | sed -n 's/.*"pid": \\([0-9]*\\),.*/\\1/p' | head -1)`,
+      );
+      assert.match(why, /^125\nerror: The VM "deb" ended while the command ran\.$/);
+    });
+
+    await t.step("a killed guest, after it went on from its snapshot", async () => {
+      await good("mv exec-saved.img exec.img");
+      await restore();
+      assert.ok(Math.abs(await clockIsOff()) <= 3);
+      const why = await during(
+        `$S exec deb sh -c 'echo 1 >/proc/sys/kernel/sysrq; echo c >/proc/sysrq-trigger' 2>/dev/null`,
+      );
+      assert.match(why, /^125\nerror: The VM "deb" ended while the command ran\.$/);
+    });
+
+    await t.step("a guest that is deaf to its power button powers off all the same", async () => {
+      await restore();
+      await good("$S exec --timeout 60 deb systemctl mask --now systemd-logind");
+      const started = performance.now();
+      await good("$S stop --grace 120 deb");
+      assert.ok(performance.now() - started < 100_000);
+      assert.match(
+        await good("cat $XDG_RUNTIME_DIR/spectrum/deb/console.log"),
+        /reboot: Power down/,
+      );
+    });
+  });
+}
