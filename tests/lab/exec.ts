@@ -41,7 +41,8 @@ path = "exec.img"
 END
 $S run --detach exec.toml`);
       const state = await sh(
-        "$S exec --timeout 200 deb -- sh -c 'systemctl is-system-running --wait; systemctl --failed'",
+        "$S exec --timeout 200 deb -- sh -c 'for i in $(seq 60); do " +
+          "systemctl is-system-running --wait 2>/dev/null && exit; sleep 1; done; systemctl --failed'",
       );
       assert.match(state.stdout, /^running\n/, state.stderr);
     });
