@@ -52,13 +52,19 @@ export class StreamPeer implements Disposable {
     for (const bytes of frames) this.sendRaw(onStream(bytes));
   }
 
+  /** Sends as much as the stream takes; a negative error number when that is nothing. */
+  sendSome(bytes: Uint8Array): number {
+    return this.fd.closed ? 0 : sendMessage(this.fd, bytes);
+  }
+
   sendRaw(bytes: Uint8Array): void {
-    const sent = sendMessage(this.fd, bytes);
+    const sent = this.sendSome(bytes);
     if (sent !== bytes.length) throw new Error(`The stream took ${sent} of ${bytes.length} bytes`);
   }
 
   /** All bytes that are there, behind what was left. */
   receiveSome(most = 2 ** 20): number {
+    if (this.fd.closed) return 0;
     const buffer = new Uint8Array(most);
     const { length } = receiveMessage(this.fd, buffer, 0, MessageFlags.DontWait);
     if (length <= 0) return length;
