@@ -60,6 +60,8 @@ export interface VmOptions {
   readonly disks?: readonly (string | NonNullable<VmInput["disk"]>[number])[];
   /** Gives the guest a source of random numbers. */
   readonly rng?: boolean;
+  /** Gives the guest sockets to its host, by which its agent is reached: `exec`, `copyTo` and the like need them. */
+  readonly vsock?: boolean;
   /** `serial` is the boot console (ttyS0), `virtio` a faster one (hvc0). */
   readonly consoleDevice?: "serial" | "virtio";
 }
@@ -376,7 +378,7 @@ export function newLogFile(): string {
 }
 
 function inputOf(options: Partial<VmOptions>): Partial<VmInput> {
-  const { kernel, initrd, disks, rng, consoleDevice, memory, ...same } = options;
+  const { kernel, initrd, disks, rng, vsock, consoleDevice, memory, ...same } = options;
   const absolute = (disk: string | NonNullable<VmInput["disk"]>[number]) => {
     if (typeof disk === "string") return { path: resolve(disk) };
     const { path, socket } = disk;
@@ -393,6 +395,7 @@ function inputOf(options: Partial<VmOptions>): Partial<VmInput> {
     ...Object.fromEntries(Object.entries(same).filter(([, value]) => value !== undefined)),
     ...(memory === undefined ? {} : { memory }),
     ...(rng ? { rng: {} } : {}),
+    ...(vsock ? { vsock: {} } : {}),
     ...(consoleDevice === undefined ? {} : { console: { device: consoleDevice } }),
   };
 }

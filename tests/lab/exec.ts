@@ -6,7 +6,19 @@ import { type Bench, fromSource } from "./machine.ts";
 const MIB = Number(Deno.env.get("SPECTRUM_EXEC_MIB") ?? 32);
 const SNAPSHOT = "/scratch/exec-snapshot";
 
-/** Commands in a guest: Debian with systemd on the small kernel, whose agent our init has started. */
+/** A root file system with busybox and its init, which knows nothing of a power button. */
+function makeRoot(folder: string): string {
+  return `mkdir -p ${folder} && cd ${folder} && mkdir bin sbin etc proc sys dev tmp root srv
+cp "$(readlink -f "$(command -v busybox)")" bin/busybox
+for name in $(busybox --list); do ln -s busybox bin/$name; done
+ln -s ../bin/busybox sbin/init
+printf 'root:x:0:0::/root:/bin/sh\\ndaemon:x:1:1::/tmp:/bin/sh\\n' >etc/passwd
+printf 'root:x:0:\\ndaemon:x:1:\\nmore:x:50:daemon\\n' >etc/group
+echo ::sysinit:/bin/true >etc/inittab
+cd ..`;
+}
+
+/** Commands in a small guest, whose agent our init has started. */
 export async function execTests(t: Deno.TestContext, bench: Bench): Promise<void> {
   await bench.step(t, "exec and cp", async (t) => {
     const sh = async (script: string): Promise<LabResult> =>
@@ -19,47 +31,44 @@ export async function execTests(t: Deno.TestContext, bench: Bench): Promise<void
     const restore = () => good(`$S run --detach --restore ${SNAPSHOT}`);
     /** How many seconds the guest's wall clock is off. */
     const clockIsOff = () =>
-      good("echo $(($($S exec --timeout 60 deb date +%s) - $(date +%s)))").then(Number);
+      good("echo $(($($S exec --timeout 60 box date +%s) - $(date +%s)))").then(Number);
 
     /** Starts a command, and goes on when it runs. */
     const start = (command: string) =>
-      `$S exec deb sh -c 'echo ready $$; ${command}' >said 2>why &
+      `$S exec box sh -c 'echo ready $$; ${command}' >said 2>why &
 while ! grep -q ready said; do sleep 0.1; done`;
 
     await t.step("a guest that boots is waited for", async () => {
-      await good(`rm -rf ${SNAPSHOT}; cp --sparse=always ${bench.debianRoot} exec.img
+      await good(`rm -rf ${SNAPSHOT} root; ${makeRoot("root")}
+mke2fs -q -t ext4 -d root exec.img $((2 * ${MIB} + 64))M
 cat >exec.toml <<END
-name = "deb"
+name = "box"
 kernel = "${bench.small.kernel}"
 cmdline = "quiet"
 root = "disk0"
-memory = "512M"
+memory = "256M"
 [[disk]]
 path = "exec.img"
 [vsock]
 [rng]
 END
 $S run --detach exec.toml`);
-      const state = await sh(
-        "$S exec --timeout 200 deb -- sh -c 'for i in $(seq 60); do " +
-          "systemctl is-system-running --wait 2>/dev/null && exit; sleep 1; done; systemctl --failed'",
-      );
-      assert.match(state.stdout, /^running\n/, state.stderr);
+      assert.equal(await good("$S exec --timeout 200 box -- cat /proc/1/comm"), "init");
     });
 
     await t.step(`${MIB} MiB through standard input to sha256sum`, async () => {
       const sums = await good(`head -c $((${MIB} << 20)) /dev/urandom >in
-sha256sum <in; $S exec deb -- sha256sum <in`);
+sha256sum <in; $S exec box -- sha256sum <in`);
       const [here, there] = sums.split("\n");
       assert.equal(there, here);
     });
 
     await t.step("status, outputs, user, environment", async () => {
       assert.equal(
-        await good(`$S exec deb -- sh -c 'echo out; echo err >&2; exit 7' 2>err; echo $?
-cat err; $S exec deb no-such-command 2>/dev/null; echo $?
-$S exec -u daemon -w /tmp -e A=b deb sh -c 'echo $(id -un) $(id -gn) $PWD $A $HOME'`),
-        "out\n7\nerr\n127\ndaemon daemon /tmp b /usr/sbin",
+        await good(`$S exec box -- sh -c 'echo out; echo err >&2; exit 7' 2>err; echo $?
+cat err; $S exec box no-such-command 2>/dev/null; echo $?
+$S exec -u daemon -w /srv -e A=b box sh -c 'echo $(id -un) $(id -G) $PWD $A $HOME'`),
+        "out\n7\nerr\n127\ndaemon 1 50 /srv b /tmp",
       );
     });
 
@@ -67,7 +76,7 @@ $S exec -u daemon -w /tmp -e A=b deb sh -c 'echo $(id -un) $(id -gn) $PWD $A $HO
       const killed = async (signal: string) =>
         await good(`${start("exec sleep 1000")}
 kill -${signal} $!; wait $!; echo $?
-$S exec deb sh -c "kill -0 $(cut -d' ' -f2 said) 2>/dev/null || echo gone"`);
+$S exec box sh -c "kill -0 $(cut -d' ' -f2 said) 2>/dev/null || echo gone"`);
       assert.equal(await killed("TERM"), "143\ngone");
       assert.equal(await killed("KILL"), "137\ngone");
     });
@@ -75,7 +84,7 @@ $S exec deb sh -c "kill -0 $(cut -d' ' -f2 said) 2>/dev/null || echo gone"`);
     await t.step("an interactive shell under tmux, resized", async () => {
       const screen = await good(`export LC_ALL=C.UTF-8 TERM=xterm
 cat >shell <<END
-$S exec deb sh
+$S exec box sh
 echo status \\$?
 stty -a | grep -o -- '-*icanon'
 sleep 100
@@ -83,7 +92,7 @@ END
 tmux -u -L exec new-session -d -x 80 -y 24 sh shell
 shows() { n=0; until tmux -L exec capture-pane -p | grep -q -- "$1"; do sleep 0.2; n=$((n + 1)); [ $n -lt 300 ] || { tmux -L exec capture-pane -p; exit 1; }; done; }
 keys() { tmux -L exec send-keys "$@"; }
-shows '^#'
+shows '#'
 keys 'stty size' Enter; shows '^24 80'
 tmux -L exec resize-window -x 111 -y 33
 keys 'sleep 100' Enter; sleep 1; keys C-c
@@ -95,17 +104,17 @@ tmux -L exec capture-pane -p; tmux -L exec kill-server`);
 
     await t.step("cp both ways", async () => {
       await good(`mkdir -p tree/sub && ln -sf ../in tree/sub/link && echo hello >tree/sub/file
-$S cp in deb:/root/in && $S cp deb:/root/in back && cmp in back
-$S cp tree deb:/srv && rm -rf tree2 && $S cp deb:/srv/tree tree2
+$S cp in box:/root/in && $S cp box:/root/in back && cmp in back
+$S cp tree box:/srv && rm -rf tree2 && $S cp box:/srv/tree tree2
 [ "$(readlink tree2/sub/link)" = ../in ] && cmp tree/sub/file tree2/sub/file
-$S cp deb:/etc/passwd - | grep -q ^root:`);
+$S cp box:/etc/passwd - | grep -q ^root:`);
     });
 
     await t.step("the clock is right after a pause, and where a snapshot goes on", async () => {
-      await good("$S pause deb; sleep 10; $S resume deb");
+      await good("$S pause box; sleep 6; $S resume box");
       assert.ok(Math.abs(await clockIsOff()) <= 3);
       await good(
-        `$S pause deb; $S snapshot deb ${SNAPSHOT}; cp --sparse=always exec.img exec-saved.img; $S resume deb`,
+        `$S pause box; $S snapshot box ${SNAPSHOT}; cp --sparse=always exec.img exec-saved.img; $S resume box`,
       );
     });
 
@@ -117,9 +126,9 @@ wait $!; echo $?; cat why`);
 
     await t.step("a killed monitor", async () => {
       const why = await during(
-        `kill -9 $($S info --json deb | sed -n 's/.*"pid": \\([0-9]*\\),.*/\\1/p' | head -1)`,
+        `kill -9 $($S info --json box | sed -n 's/.*"pid": \\([0-9]*\\),.*/\\1/p' | head -1)`,
       );
-      assert.match(why, /^125\nerror: The VM "deb" ended while the command ran\.$/);
+      assert.match(why, /^125\nerror: The VM "box" ended while the command ran\.$/);
     });
 
     await t.step("a killed guest, after it went on from its snapshot", async () => {
@@ -127,19 +136,18 @@ wait $!; echo $?; cat why`);
       await restore();
       assert.ok(Math.abs(await clockIsOff()) <= 3);
       const why = await during(
-        `$S exec deb sh -c 'echo 1 >/proc/sys/kernel/sysrq; echo c >/proc/sysrq-trigger' 2>/dev/null`,
+        `$S exec box sh -c 'echo 1 >/proc/sys/kernel/sysrq; echo c >/proc/sysrq-trigger' 2>/dev/null`,
       );
-      assert.match(why, /^125\nerror: The VM "deb" ended while the command ran\.$/);
+      assert.match(why, /^125\nerror: The VM "box" ended while the command ran\.$/);
     });
 
     await t.step("a guest that is deaf to its power button powers off all the same", async () => {
       await restore();
-      await good("$S exec --timeout 60 deb systemctl mask --now systemd-logind");
       const started = performance.now();
-      await good("$S stop --grace 120 deb");
+      await good("$S stop --grace 120 box");
       assert.ok(performance.now() - started < 100_000);
       assert.match(
-        await good("cat $XDG_RUNTIME_DIR/spectrum/deb/console.log"),
+        await good("cat $XDG_RUNTIME_DIR/spectrum/box/console.log"),
         /reboot: Power down/,
       );
     });

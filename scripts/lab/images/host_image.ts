@@ -45,6 +45,7 @@ const TREES = [
   "/usr/share/X11/xkb",
   "/lib/terminfo/s",
   "/lib/terminfo/x",
+  "/usr/lib/locale/C.utf8",
 ];
 
 /** Ids in the lab host; the agent knows them, too. */
