@@ -47,11 +47,12 @@ export async function execInGuest(
 }
 
 function variables(env: readonly string[]): Record<string, string> {
-  return Object.fromEntries(env.map((word) => {
+  return Object.fromEntries(env.flatMap((word) => {
     const [, key, value] = /^([^=]+)=([^]*)$/.exec(word) ?? [];
-    // As docker has it: a name alone is our own variable of that name.
-    if (key === undefined) return [word, Deno.env.get(word) ?? ""];
-    return [key, value];
+    if (key !== undefined) return [[key, value]];
+    // As docker has it: a name alone is our own variable of that name, if there is one.
+    const own = Deno.env.get(word);
+    return own === undefined ? [] : [[word, own]];
   }));
 }
 

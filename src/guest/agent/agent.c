@@ -80,7 +80,7 @@ static int is_host(const struct sockaddr_storage *peer)
 	return peer->ss_family != AF_VSOCK || vm->svm_cid == VMADDR_CID_HOST;
 }
 
-static void take_connection(int listener)
+static void take_connection(int listener, int only_tried)
 {
 	struct sockaddr_storage peer = { .ss_family = AF_UNSPEC };
 	socklen_t length = sizeof(peer);
@@ -96,7 +96,7 @@ static void take_connection(int listener)
 		if (child == 0) {
 			close(listener);
 			signal(SIGCHLD, SIG_DFL);
-			serve(fd);
+			serve(fd, only_tried);
 		}
 		sessions += child > 0;
 	}
@@ -142,6 +142,6 @@ int main(int count, char **arguments)
 		int ready = ppoll(&wait, sessions < MAX_SESSIONS, NULL, &waiting);
 		reap();
 		if (ready > 0)
-			take_connection(listener);
+			take_connection(listener, on_unix);
 	}
 }

@@ -1,6 +1,13 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
-import { AgentError, type GuestExecOptions, GuestProcess, runCommand } from "../../agent/mod.ts";
+import {
+  AgentError,
+  type GuestExecOptions,
+  GuestProcess,
+  powerOffGuest,
+  runCommand,
+  setGuestClock,
+} from "../../agent/mod.ts";
 import { TestAgent } from "../../agent/testing.ts";
 
 const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
@@ -245,6 +252,11 @@ Deno.test("commands of an agent", async (t) => {
     agent.drop();
     await assert.rejects(process.status, /connection to the guest's agent has ended/);
     await assert.rejects(new Response(process.stdout).text());
+  });
+  await t.step("an agent that is only tried leaves the machine alone", async () => {
+    for (const ask of [powerOffGuest, setGuestClock]) {
+      await assert.rejects(async () => await ask(await agent.connect()), /only tried/);
+    }
   });
   await t.step("nothing is left of many commands", async () => {
     const descriptors = () => [...Deno.readDirSync(`/proc/${agent.pid}/fd`)].length;

@@ -42,7 +42,7 @@ static void take_place(struct connection *connection, const struct request *requ
 		connection_fail(connection, 125, "Cannot enter / in the guest: %s.", strerror(errno));
 }
 
-void serve(int fd)
+void serve(int fd, int only_tried)
 {
 	static struct connection connection;
 	static struct request request;
@@ -68,6 +68,8 @@ void serve(int fd)
 		if (frame.type == FRAME_STORE)
 			tree_store(&connection, request.arguments[0]);
 		tree_fetch(&connection, request.arguments[0]);
+	} else if (taken == 0 && only_tried) {
+		connection_fail(&connection, 125, "This agent is only tried, and leaves the machine alone.");
 	} else if (taken == 0 && frame.type == FRAME_POWER_OFF) {
 		power_off(&connection);
 	} else if (taken == 0 && frame.type == FRAME_SET_CLOCK) {
