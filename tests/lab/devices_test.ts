@@ -3,12 +3,14 @@ import { deviceVmTests } from "./device_vm.ts";
 import { hostileDeviceVmTests } from "./hostile_device_vm.ts";
 import { execTests } from "./exec.ts";
 import { lane } from "./lane.ts";
+import { vsockTests } from "./vsock.ts";
 import { wlTests } from "./wl.ts";
 import { wlGuestTests } from "./wl_guest.ts";
 
 lane("devices in the lab", {
   "wl": wlTests,
   "wl guest": wlGuestTests,
+  "vsock": vsockTests,
   "device vm": deviceVmTests,
   "exec": execTests,
 }, {

@@ -62,7 +62,8 @@ export class Bench implements AsyncDisposable {
       "disk_load",
       new URL("recovery/disk_load.c", import.meta.url),
     );
-    const debian = await debianGuest(), small = await smallGuest([load]);
+    const vsock = await guestProgram("vsock", new URL("../vsock/vsock_guest.c", import.meta.url));
+    const debian = await debianGuest(), small = await smallGuest([load, vsock]);
     const wl = {
       debian: await debianGuest(await wlFiles("debian")),
       small: await smallGuest(await wlFiles("small"), WL_PROFILE),

@@ -19,7 +19,7 @@ import {
   write,
 } from "../../os/mod.ts";
 import { WL_FIRST_CREDIT, WL_HOST_ID, WlCommand, WlFeature, WlResponse } from "../../virtio/mod.ts";
-import { window } from "../testing.ts";
+import { Dice, openNumbers, windowMark } from "../fuzzing.ts";
 import { credit, doorbell, FakeDoorbells, Guest, newNamed, newVfd, note, send } from "./testing.ts";
 
 const SECONDS = Number(Deno.env.get("SPECTRUM_FUZZ_SECONDS") ?? 4);
@@ -29,40 +29,6 @@ const KINDS = Object.values(WlCommand);
 const FEATURES = Object.values(WlFeature);
 const NUMBERS = [0, 1, 4095, 4096, 4097, 0x7fff_ffff, 0x8000_0000, 0xffff_f000, 0xffff_ffff];
 const NAMES = ["test", "wayland", "nobody", "other", "", "../../run/socket", "\xff".repeat(16)];
-
-const openNumbers = () => [...Deno.readDirSync("/proc/self/fd")].length;
-
-/** Where there is a large place in the window: elsewhere than before when something was left there. */
-function windowMark(): number {
-  const at = window.allocate(2 ** 26);
-  window.free(at, 2 ** 26);
-  return at;
-}
-
-/** xorshift32. */
-class Dice {
-  constructor(private state: number) {}
-
-  below(limit: number): number {
-    this.state ^= this.state << 13;
-    this.state ^= this.state >>> 17;
-    this.state ^= this.state << 5;
-    return (this.state >>> 0) % limit;
-  }
-
-  /** True once in so many throws. */
-  once(times: number): boolean {
-    return this.below(times) === 0;
-  }
-
-  of<T>(list: readonly T[]): T {
-    return list[this.below(list.length)];
-  }
-
-  bytes(length: number): Uint8Array<ArrayBuffer> {
-    return Uint8Array.from({ length }, () => this.below(256));
-  }
-}
 
 /** What a guest knows, to be found out when the device says something that cannot be. */
 class Match {
