@@ -5,6 +5,7 @@ export const benches: Readonly<Record<string, () => Promise<Bench>>> = {
   boot: async () => (await import("./boot.ts")).boot,
   restore: async () => (await import("./restore.ts")).restore,
   wl: async () => (await import("./wl.ts")).wl,
+  vsock: async () => (await import("./vsock.ts")).vsock,
   "device-vm": async () => (await import("./device_vm.ts")).deviceVm,
   blk: async () => (await import("./blk.ts")).blk,
 };

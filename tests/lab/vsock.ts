@@ -54,7 +54,9 @@ export async function vsockTests(t: Deno.TestContext, bench: Bench): Promise<voi
     const monitor = Number(JSON.parse(await spectrum("info", "vs", "--json")).pid);
     const called = (output: string) => assert.match(output, /@called=0 of \d+ failed/);
     const echo = await host("@@echoes", "echo", socket, 6000);
-    await guest.process.write("vsock serve 5000 &\n");
+    // The shell takes the end of a job of its own for the end of its input.
+    const inBackground = (command: string) => guest.run(`(${command} &)`);
+    await inBackground("vsock serve 5000");
     await guest.waitFor("@serves=5000");
     const before = [await descriptors(pid, 0), await descriptors(monitor, 0)];
 
@@ -79,7 +81,8 @@ export async function vsockTests(t: Deno.TestContext, bench: Bench): Promise<voi
     });
 
     await t.step("the worker is killed: programs see that, and connect anew", async () => {
-      await guest.process.write("vsock hold 6000 &\nvsock call 6000 200 100000 &\n");
+      await inBackground("vsock hold 6000");
+      await inBackground("vsock call 6000 200 100000");
       await guest.waitFor("@held=6000");
       const held = await host("@@held", "hold", socket, 5000);
       await bench.sh(`kill -9 ${pid}`);
@@ -91,7 +94,7 @@ export async function vsockTests(t: Deno.TestContext, bench: Bench): Promise<voi
 
     await t.step("a snapshot disturbs nobody; what is restored from it is told", async () => {
       const at = guest.output.length;
-      await guest.process.write("vsock hold 6000 &\n");
+      await inBackground("vsock hold 6000");
       await guest.until(() => guest.output.includes("@held=6000", at));
       await spectrum("pause", "vs");
       await spectrum("snapshot", "vs", "/scratch/vsock");

@@ -5,10 +5,10 @@
 //   vsock call PORT N BYTES  N connections to the host, some at a time, each sends BYTES and reads them back
 //   vsock hold PORT          connects and reads until the end; prints how that came
 //   vsock drop PORT N        N connections that send something and break off in many ways
-//   vsock bulk send|receive PORT MIB
+//   vsock bulk send PORT MIB, vsock bulk receive PORT MIB
 //   vsock turns PORT N       N round trips of one byte
 
-#include <arpa/inet.h>
+#define _GNU_SOURCE
 #include <errno.h>
 #include <linux/vm_sockets.h>
 #include <poll.h>
