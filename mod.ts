@@ -42,6 +42,8 @@ export {
 } from "./src/agent/mod.ts";
 export {
   type DeviceInfo,
+  type GroupInfo,
+  type LimitInfo,
   Log,
   type LogOptions,
   MachineError,

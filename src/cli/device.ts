@@ -17,6 +17,8 @@ interface BlkFlags extends Connection {
   readonly cache: "auto" | "none";
   readonly queues: number;
   readonly serial?: string;
+  readonly iops?: number;
+  readonly bandwidth?: number;
 }
 
 interface ConsoleFlags extends Connection {
@@ -85,9 +87,14 @@ export function addDeviceCommand(program: Command, context: CliContext): void {
       ),
     )
     .option("--queues <n>", "number of request queues, 1 to 64", wholeNumber(1, 64), 4)
+    .option("--iops <n>", "requests a second at most", wholeNumber(1, 1e9))
+    .option("--bandwidth <size>", "bytes a second at most, such as 50M", sizeInBytes)
     .option("--serial <text>", "what the guest reads as the disk's serial, at most 20 bytes")
     .action(async (flags: BlkFlags) => {
-      const { disk, readonly = false, cache, queues, serial } = flags;
+      const { disk, readonly = false, cache, queues, serial, iops, bandwidth } = flags;
+      const limit = iops === undefined && bandwidth === undefined
+        ? undefined
+        : { operations: iops, bytes: bandwidth, burst: 1 };
       await serveDevice({
         log: context.log(),
         connection: connection(flags),
@@ -98,6 +105,7 @@ export function addDeviceCommand(program: Command, context: CliContext): void {
           cache,
           queues,
           serial,
+          limit,
         },
       });
     });

@@ -1,5 +1,6 @@
 import type { Command } from "commander";
-import type { DeviceInfo, NetInfo, ProvidedInfo } from "../machine/mod.ts";
+import { formatSize } from "../config/mod.ts";
+import type { DeviceInfo, GroupInfo, LimitInfo, NetInfo, ProvidedInfo } from "../machine/mod.ts";
 import { duration, list, printJson, table } from "./output.ts";
 import { addVmCommand, withVm } from "./vm_command.ts";
 
@@ -25,6 +26,7 @@ export function addInfoCommand(program: Command): void {
         ["cmdline", info.cmdline],
         ["resets", String(info.resets)],
         ["directory", info.runtimeDir],
+        ...(info.limits === undefined ? [] : [["limits", shares(info.limits)] as const]),
       ]));
       if (info.devices.length > 0) console.log(`\n${deviceTable(info.devices)}`);
       for (const { name, away, vsock } of info.devices) {
@@ -32,6 +34,9 @@ export function addInfoCommand(program: Command): void {
           console.log(`${name} has context id ${vsock.cid} and listens at ${vsock.socket}.`);
         }
         if (away !== undefined) console.log(`${name} ${away}.`);
+      }
+      for (const { name, limit } of info.devices) {
+        if (limit !== undefined) console.log(`${name}: ${rates(limit)}`);
       }
       for (const { name, net } of info.devices) {
         if (net !== undefined) console.log(`${name}: ${wayOut(net)}`);
@@ -53,6 +58,30 @@ function deviceTable(devices: readonly DeviceInfo[]): string {
       permissions,
     ]),
   );
+}
+
+/** What a VM may use, and how that goes, in a line. */
+function shares(
+  { cpu, memoryLimitBytes, memoryBytes, cpuSeconds, throttledSeconds }: GroupInfo,
+): string {
+  const mib = (bytes: number) => `${Math.round(bytes / 2 ** 20)} MiB`;
+  const most = memoryLimitBytes === undefined ? "" : ` of ${mib(memoryLimitBytes)}`;
+  const share = cpu === undefined
+    ? ""
+    : `at most ${Math.round(cpu * 100)} % of a processor, waited ${
+      throttledSeconds.toFixed(1)
+    } s; `;
+  return `${share}used ${cpuSeconds.toFixed(1)} s and ${mib(memoryBytes)}${most}`;
+}
+
+/** A device's limit, and what it held back, in a line. */
+function rates({ operations, bytes, throttled, throttledSeconds }: LimitInfo): string {
+  const all = [
+    ...(operations === undefined ? [] : [`${operations} requests`]),
+    ...(bytes === undefined ? [] : [formatSize(bytes)]),
+  ];
+  return `at most ${all.join(" and ")} a second; requests waited ${throttled} times, ` +
+    `${throttledSeconds.toFixed(1)} s in all`;
 }
 
 /** A network device's way out, in a line. */

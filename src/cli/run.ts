@@ -35,7 +35,7 @@ export function addRunCommand(program: Command, context: CliContext): void {
     .option("--cpus <n>", "number of vCPUs, 1 to 8")
     .option(
       "--disk <path[,options]>",
-      "an image or block device; options: readonly, cache=auto|none, queues=N. " +
+      "an image or block device; options: readonly, cache=auto|none, queues=N, iops=N, bandwidth=SIZE. " +
         "socket=PATH instead of a path is the vhost-user socket of a foreign backend, " +
         "vm=NAME a backend that runs in another VM. May be repeated",
       repeated,

@@ -98,18 +98,22 @@ function parseDiskFlag(flag: string): Record<string, unknown> {
     : first.startsWith("vm=")
     ? { provider: `vm:${first.slice("vm=".length)}` }
     : { path: resolve(first) };
+  const limit: Record<string, unknown> = {};
   for (const option of options) {
     const [key, value] = option.split("=", 2);
     if (key === "readonly" && value === undefined) disk.readonly = true;
     else if (key === "cache" && value !== undefined) disk.cache = value;
     else if (key === "queues" && value !== undefined) disk.queues = Number(value);
+    else if (key === "iops" && value !== undefined) limit.iops = Number(value);
+    else if (key === "bandwidth" && value !== undefined) limit.bandwidth = value;
     else {
       throw new ConfigError(
-        `"${option}" is no option of a disk; use readonly, cache=auto|none or queues=N`,
+        `"${option}" is no option of a disk; use readonly, cache=auto|none, queues=N, iops=N or bandwidth=SIZE`,
         "command line",
         "--disk",
       );
     }
   }
+  if (Object.keys(limit).length > 0) disk.limit = limit;
   return disk;
 }

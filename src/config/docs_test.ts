@@ -5,7 +5,7 @@ Deno.test("docs/configuration.md names every key of the schema, and no other", a
   const page = await Deno.readTextFile(new URL("../../docs/configuration.md", import.meta.url));
   const documented = [...page.matchAll(/^\| `(?:\[+([a-z]+)\]+|([a-z.]+))` /gm)]
     .map(([, table, key]) => table ?? key);
-  const { disk, rng, console, vsock, wl } = Vm.entries;
+  const { disk, rng, console, limits, vsock, wl } = Vm.entries;
   const nested = (name: string, keys: object) => Object.keys(keys).map((key) => `${name}.${key}`);
   const known = [
     ...Object.keys(Vm.entries).filter((key) => key !== "console"),
@@ -13,6 +13,7 @@ Deno.test("docs/configuration.md names every key of the schema, and no other", a
     ...nested("console", console.wrapped.entries),
     ...nested("net", Net.entries),
     ...nested("rng", rng.wrapped.entries),
+    ...nested("limits", limits.wrapped.entries),
     ...nested("vsock", vsock.wrapped.entries),
     ...nested("wl", wl.wrapped.entries),
     ...new Set(Provides.options.flatMap(({ entries }) => nested("provides", entries))),

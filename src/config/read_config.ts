@@ -157,7 +157,13 @@ function brokenRelation(config: VmConfig): [(string | number)[], string] | undef
       'only the console backend can be elsewhere: device = "virtio"',
     ];
   }
-  for (const [i, { provider, readonly, cache }] of config.disk.entries()) {
+  for (const [i, { path, provider, readonly, cache, limit }] of config.disk.entries()) {
+    if (limit !== undefined && path === undefined) {
+      return [
+        ["disk", i, "limit"],
+        "only our own worker on this host limits a disk: it needs path",
+      ];
+    }
     if (provider === undefined) continue;
     if (provider === own) return [["disk", i, "provider"], notItself];
     if (readonly || cache !== "auto") {
@@ -237,6 +243,7 @@ function keysBeside(issue: v.BaseIssue<unknown>): string[] {
   if (first.key === "console") return Object.keys(entries.console.wrapped.entries);
   if (first.key === "wl") return Object.keys(entries.wl.wrapped.entries);
   if (first.key === "net") return Object.keys(Net.entries);
+  if (first.key === "limits") return Object.keys(entries.limits.wrapped.entries);
   if (first.key === "vsock") return Object.keys(entries.vsock.wrapped.entries);
   if (first.key === "rng") return Object.keys(entries.rng.wrapped.entries);
   if (first.key === "provides") {

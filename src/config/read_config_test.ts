@@ -44,6 +44,13 @@ Deno.test("what is provided goes over Virtio Wayland, with doorbells unless the 
   assert.deepEqual([without.wl?.doorbells, without.wl?.vfds], [0, 1024]);
 });
 
+Deno.test("a disk's limit has a burst of a second unless it says otherwise", async () => {
+  const { disk } = await parse(
+    'kernel = "k"\n[[disk]]\npath = "p"\nlimit = { iops = 500, bandwidth = "50M" }',
+  );
+  assert.deepEqual(disk[0].limit, { iops: 500, bandwidth: 50 * 2 ** 20, burst: 1 });
+});
+
 Deno.test("a guest's context id follows from the VM's name, unless it is said or the backend is elsewhere", async () => {
   const cid = async (toml: string) => (await parse(`kernel = "k"\n${toml}`)).vsock?.cid;
   const first = await cid("[vsock]");
@@ -155,6 +162,16 @@ const refused: [what: string, toml: string, message: RegExp][] = [
     "a context id for a backend elsewhere",
     `kernel = "k"\n[vsock]\nprovider = "vm:b"\ncid = 7`,
     /vsock.cid: that is up to the backend in the other VM/,
+  ],
+  [
+    "a limit for a disk whose backend is elsewhere",
+    `kernel = "k"\n[[disk]]\nprovider = "vm:b"\nlimit = { iops = 5 }`,
+    /disk\[0\].limit: only our own worker on this host limits a disk/,
+  ],
+  [
+    "a limit of nothing",
+    `kernel = "k"\n[[disk]]\npath = "p"\nlimit = { bandwidth = "0" }`,
+    /disk\[0\].limit.bandwidth: at least 4K a second are needed/,
   ],
   ["missing kernel", `name = "x"`, /app.toml: kernel: this key is required$/],
   [

@@ -17,6 +17,9 @@ const size = v.pipe(
   v.transform((text) => parseSize(text) ?? 0),
 );
 
+/** NaN for what is none. */
+const percent = (text: string) => /^\d+(\.\d+)?%$/.test(text) ? parseFloat(text) / 100 : NaN;
+
 const text = v.string("a string is expected");
 const path = v.pipe(text, v.nonEmpty("a path is expected, not an empty string"));
 const flag = v.boolean("true or false is expected");
@@ -33,6 +36,39 @@ const vmName = v.pipe(
 );
 const cache = v.picklist(["auto", "none"], '"auto" or "none" is expected');
 const queues = v.optional(wholeNumber("queues", 16));
+/** `150%` of one processor, or 1.5. */
+const processors = v.optional(
+  v.pipe(
+    v.union([v.string(), v.number()], 'a share such as "150%" is expected'),
+    v.transform((share) => typeof share === "number" ? share : percent(share)),
+    v.check((share) => share >= 0.01, '"1%" of a processor or more, such as "150%", is expected'),
+  ),
+);
+
+/** Of all processes of the VM together: the monitor with the guest's vCPUs, and the workers. */
+const Limits = v.strictObject({
+  /** Processors. */
+  cpu: processors,
+  /** Memory beyond the guest's. */
+  overhead: v.optional(v.pipe(size, v.minValue(64 * 2 ** 20, "at least 64M are needed"))),
+});
+
+/** How much a disk may do. */
+const limit = v.optional(v.strictObject({
+  /** Requests a second. */
+  iops: v.optional(wholeNumber("requests a second", 1e9)),
+  /** Bytes a second. */
+  bandwidth: v.optional(v.pipe(size, v.minValue(4096, "at least 4K a second are needed"))),
+  /** Seconds of these rates that may be used at once. */
+  burst: v.optional(
+    v.pipe(
+      v.number("a number of seconds is expected"),
+      v.minValue(0.01, "at least 0.01 s are needed"),
+      v.maxValue(3600, "at most an hour is possible"),
+    ),
+    1,
+  ),
+}));
 /** `vm:NAME`: the device's backend runs in that VM. */
 const provider = v.optional(
   v.pipe(text, v.regex(/^vm:[a-z0-9][a-z0-9-]{0,19}$/, '"vm:" and the name of a VM is expected')),
@@ -52,6 +88,8 @@ const Disk = v.strictObject({
   cache: v.optional(cache, "auto"),
   /** Request queues; by default one for each vCPU, at most 4. */
   queues,
+  /** What it may do; all that it can when left out. */
+  limit,
 });
 
 const mac = v.optional(
@@ -292,6 +330,7 @@ export const Vm = v.strictObject({
   rng: v.optional(v.strictObject({ provider })),
   console: v.optional(Console, {}),
   vsock: v.optional(Vsock),
+  limits: v.optional(Limits),
   wl: v.optional(Wl),
   provides: v.optional(v.array(Provides, "write [[provides]], a list of tables"), []),
 });

@@ -1,4 +1,4 @@
-import type { VmControl, VmState } from "../machine/mod.ts";
+import type { GroupInfo, VmControl, VmState } from "../machine/mod.ts";
 
 const STATES: readonly VmState[] = ["starting", "running", "paused", "stopping", "ended"];
 
@@ -73,6 +73,23 @@ function metrics(vm: VmControl): Metric[] {
       help: "How often the device's backend was replaced.",
       samples: devices.map(({ name, restarts }) => [{ device: name }, restarts]),
     },
+    ...(info.limits === undefined ? [] : groupMetrics(info.limits)),
+    {
+      name: "spectrum_device_throttled_total",
+      type: "counter",
+      help: "How often requests had to wait for the device's limit.",
+      samples: devices.flatMap(({ name, limit }) =>
+        limit === undefined ? [] : [[{ device: name }, limit.throttled] as const]
+      ),
+    },
+    {
+      name: "spectrum_device_throttled_seconds_total",
+      type: "counter",
+      help: "How long there were requests that waited for the device's limit.",
+      samples: devices.flatMap(({ name, limit }) =>
+        limit === undefined ? [] : [[{ device: name }, limit.throttledSeconds] as const]
+      ),
+    },
     {
       name: "spectrum_net_link",
       type: "gauge",
@@ -95,6 +112,20 @@ function metrics(vm: VmControl): Metric[] {
       help: "Descriptor chains that the device has and has not given back.",
       samples: queues.map(([labels, { available, used }]) => [labels, (available - used) & 0xffff]),
     },
+  ];
+}
+
+function groupMetrics(
+  { memoryBytes, cpuSeconds, throttled, throttledSeconds }: GroupInfo,
+): Metric[] {
+  const one = (name: string, type: Metric["type"], help: string, value: number): Metric => (
+    { name: `spectrum_limits_${name}`, type, help, samples: [[{}, value]] }
+  );
+  return [
+    one("memory_bytes", "gauge", "Memory of all processes of the VM.", memoryBytes),
+    one("cpu_seconds_total", "counter", "Processor time of all processes of the VM.", cpuSeconds),
+    one("throttled_total", "counter", "How often they waited for their share.", throttled),
+    one("throttled_seconds_total", "counter", "How long they waited.", throttledSeconds),
   ];
 }
 

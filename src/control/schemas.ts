@@ -35,6 +35,13 @@ export const Net = v.object({
   passt: v.optional(described(count, "process id of passt")),
 });
 
+export const Limit = v.object({
+  operations: v.optional(described(count, "requests a second")),
+  bytes: v.optional(described(count, "bytes a second")),
+  throttled: described(count, "how often requests had to wait"),
+  throttledSeconds: described(v.number(), "how long there were some that waited"),
+});
+
 export const Device = v.object({
   name: text,
   kind: text,
@@ -56,6 +63,7 @@ export const Device = v.object({
   queues: v.array(Queue),
   features: described(text, "negotiated feature bits, in hex"),
   net: v.optional(described(Net, "a network device's way out, where its backend is a worker")),
+  limit: v.optional(described(Limit, "rates that the device may have, and what they held back")),
 });
 
 export const Devices = v.array(Device);
@@ -66,6 +74,15 @@ export const Provided = v.object({
   kind: text,
   state: v.picklist(["waiting", "starting", "serving", "failed"]),
   detail: described(text, "whom it waits for, or why it failed"),
+});
+
+export const Group = v.object({
+  cpu: v.optional(described(v.number(), "processors that they may use")),
+  memoryLimitBytes: v.optional(described(count, "bytes that they may have, with the guest's")),
+  memoryBytes: described(count, "bytes that they have"),
+  cpuSeconds: described(v.number(), "processor time that they have used"),
+  throttled: described(count, "how often they had to wait for their share of the processors"),
+  throttledSeconds: described(v.number(), "how long"),
 });
 
 export const Info = v.object({
@@ -82,6 +99,7 @@ export const Info = v.object({
   devices: Devices,
   provides: described(v.array(Provided), "what it provides to other VMs"),
   runtimeDir: text,
+  limits: v.optional(described(Group, "what all processes of the VM together may use")),
 });
 
 export const Config = v.looseObject({

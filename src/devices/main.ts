@@ -88,6 +88,7 @@ class Worker {
       const implementation = openDevice(device, window, {
         log,
         openContext: (name) => this.#openContext(name),
+        onThrottled: (throttled) => this.#monitor.note("throttled", throttled),
         connectPort: (port, answer) => this.#ports.connect(port, answer),
         bindDoorbell: (slot, event, direction) => this.#bindDoorbell(slot, event, direction),
         unbindDoorbell: (slot) => this.#monitor.note("unbindDoorbell", { slot }),

@@ -1,7 +1,7 @@
 import { openMode, type Window } from "../os/mod.ts";
 import { type ReceivedBody, RequestError } from "../msg/mod.ts";
 import type { VirtioDevice } from "../virtio/mod.ts";
-import { BlkDevice } from "./blk/mod.ts";
+import { BlkDevice, type BlkOptions } from "./blk/mod.ts";
 import { ConsoleDevice } from "./console/mod.ts";
 import { NetDevice, type NetEnd, NetEndError, StreamEnd, TapEnd } from "./net/mod.ts";
 import { RngDevice } from "./rng/mod.ts";
@@ -16,6 +16,7 @@ type DeviceSetUp = ReceivedBody<typeof workerMessages, "setUp">["device"];
 export interface DeviceServices {
   readonly log: (text: string) => void;
   readonly openContext: WlOptions["openContext"];
+  readonly onThrottled: BlkOptions["onThrottled"];
   readonly connectPort: VsockOptions["connect"];
   readonly bindDoorbell: DoorbellFunction["bind"];
   readonly unbindDoorbell: DoorbellFunction["unbind"];
@@ -29,16 +30,24 @@ export interface DeviceServices {
 export function openDevice(
   setUp: DeviceSetUp,
   window: Window,
-  { log, openContext, connectPort, bindDoorbell, unbindDoorbell }: DeviceServices,
+  { log, openContext, onThrottled, connectPort, bindDoorbell, unbindDoorbell }: DeviceServices,
 ): VirtioDevice {
   switch (setUp.kind) {
     case "blk": {
-      const { disk, readonly, queues, serial, cache } = setUp;
+      const { disk, readonly, queues, serial, cache, limit } = setUp;
       if (cache === "none" && !openMode(disk).direct) {
         const text = "no page cache (cache none) needs a disk that was opened with O_DIRECT";
         throw new RequestError("unusable", text);
       }
-      return new BlkDevice(window, { disk: disk.move(), readonly, queues, serial, log });
+      return new BlkDevice(window, {
+        disk: disk.move(),
+        readonly,
+        queues,
+        serial,
+        limit,
+        onThrottled,
+        log,
+      });
     }
     case "console":
       return new ConsoleDevice(window, setUp.input?.move(), setUp.output.move());

@@ -4,6 +4,13 @@ import { defineMessages, descriptor, type SentBody } from "../msg/mod.ts";
 const queues = v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(64));
 
 const size = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
+const rate = v.optional(v.pipe(v.number(), v.minValue(1)));
+/** Rates for each second, and seconds of them that may be used at once. */
+const limits = v.strictObject({
+  operations: rate,
+  bytes: rate,
+  burst: v.pipe(v.number(), v.minValue(0.001)),
+});
 const slot = v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(1023));
 const cid = v.pipe(v.number(), v.integer(), v.minValue(3), v.maxValue(0xffff_fffe));
 const port = v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(0xffff_ffff));
@@ -41,6 +48,7 @@ const Device = v.variant("kind", [
     queues,
     /** At most 20 bytes. */
     serial: v.optional(v.string()),
+    limit: v.optional(limits),
   }),
   v.strictObject({ kind: v.literal("rng") }),
   v.strictObject({
@@ -129,6 +137,11 @@ export const monitorMessages = defineMessages({
       unknown: "the configuration has no socket of that name",
       unreachable: "nobody listens there",
     },
+  },
+  throttled: {
+    doc:
+      "What the limit of a device has held back since the worker began: how often, and how long.",
+    body: v.strictObject({ times: size, milliseconds: size }),
   },
   connectPort: {
     doc:

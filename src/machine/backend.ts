@@ -2,7 +2,7 @@ import { connectUnix, type Fd, OsError, type Owned, socketPair } from "../os/mod
 import { DisconnectedError, RequestError } from "../msg/mod.ts";
 import type { Starter } from "../sandbox/mod.ts";
 import { MachineError } from "./outcome.ts";
-import type { NetInfo } from "./vm_control.ts";
+import type { LimitInfo, NetInfo } from "./vm_control.ts";
 import {
   type NetEnd,
   startWorker,
@@ -24,6 +24,8 @@ export interface Backend {
   readonly away?: string;
   /** Of a network device: its way out. */
   readonly net?: NetInfo;
+  /** Of a device whose rates are limited. */
+  readonly limit?: LimitInfo;
   /** A new vhost-user connection; what served the last one is gone by then. Throws MachineError. */
   connect(): Promise<Owned<Fd>>;
   /** Ends a backend that does not obey, where that is in our power, and a {@linkcode connect} that waits. */
@@ -45,13 +47,16 @@ export class WorkerBackend implements Backend {
   readonly #starter: Starter;
   readonly #device: WorkerDevice;
   readonly #services: WorkerServices;
+  /** Of workers that have ended, and of the one that runs. */
+  readonly #throttled = { times: 0, milliseconds: 0 };
+  #throttledNow = { times: 0, milliseconds: 0 };
   #worker: Worker | undefined;
   #starting: Promise<void> | undefined;
 
   constructor(starter: Starter, device: WorkerDevice, services: WorkerServices = {}) {
     this.#starter = starter;
     this.#device = device;
-    this.#services = services;
+    this.#services = { ...services, onThrottled: (throttled) => this.#throttledNow = throttled };
     this.permissions = ["none", ...holdings(device, services)].join("; ");
   }
 
@@ -59,9 +64,25 @@ export class WorkerBackend implements Backend {
     return this.#worker?.child.pid;
   }
 
+  get limit(): LimitInfo | undefined {
+    const limit = this.#device.kind === "blk" ? this.#device.limit : undefined;
+    if (limit === undefined) return undefined;
+    const { operations, bytes } = limit;
+    const [before, now] = [this.#throttled, this.#throttledNow];
+    return {
+      ...(operations === undefined ? {} : { operations }),
+      ...(bytes === undefined ? {} : { bytes }),
+      throttled: before.times + now.times,
+      throttledSeconds: (before.milliseconds + now.milliseconds) / 1000,
+    };
+  }
+
   /** @param device what the worker is handed, when that is not the same each time */
   async connect(device: WorkerDevice = this.#device): Promise<Owned<Fd>> {
     await this.finish();
+    this.#throttled.times += this.#throttledNow.times;
+    this.#throttled.milliseconds += this.#throttledNow.milliseconds;
+    this.#throttledNow = { times: 0, milliseconds: 0 };
     const [ours, theirs] = socketPair();
     using _given = theirs;
     const frontend = { how: "connected", socket: theirs.borrow() } as const;

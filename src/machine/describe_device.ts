@@ -5,7 +5,7 @@ import type { DeviceInfo } from "./vm_control.ts";
 export function describeDevice(
   { name, kind, backend, history, vsock }: DeviceParts,
 ): DeviceInfo {
-  const { pid, permissions, away, net } = backend;
+  const { pid, permissions, away, net, limit } = backend;
   return {
     name,
     kind: kind.name,
@@ -19,6 +19,7 @@ export function describeDevice(
     queues: [],
     features: hex(0n),
     ...(net === undefined ? {} : { net }),
+    ...(limit === undefined ? {} : { limit }),
   };
 }
 

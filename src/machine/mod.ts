@@ -25,6 +25,8 @@ export {
 } from "./serve_device.ts";
 export {
   type DeviceInfo,
+  type GroupInfo,
+  type LimitInfo,
   type NetInfo,
   type ProvidedInfo,
   type QueueInfo,

@@ -3,6 +3,7 @@ import { exitReasonName } from "../kvm/mod.ts";
 import { SpareThreads } from "../vcpu/mod.ts";
 import type { MachineSource } from "./assemble_machine.ts";
 import type { BootPlan } from "./boot_plan.ts";
+import { Cgroup } from "./cgroup.ts";
 import { ConsoleHub } from "./console_hub.ts";
 import { openConsoleOutput } from "./console_output.ts";
 import { ConsoleSocket } from "./console_socket.ts";
@@ -69,6 +70,8 @@ export class RunningVm implements VmControl, AsyncDisposable {
   #state: VmState = "starting";
   #devices: readonly DeviceParts[] = [];
   #provisions: Provisions | undefined;
+  /** While the VM is limited. */
+  #group: Cgroup | undefined;
   /** The machine that runs; between two, and when all is over, there is none. */
   #cycle: PowerCycle | undefined;
   /** Resolves with the next machine that runs, or undefined when there will be none. */
@@ -135,6 +138,8 @@ export class RunningVm implements VmControl, AsyncDisposable {
   async #live(spare: SpareThreads): Promise<RunOutcome> {
     const { config } = this;
     using _spare = spare;
+    using group = this.#enterGroup();
+    this.#group = group;
     await using host = this.#openHost();
     const { device, provider } = config.console;
     using consoleSocket = device === "virtio" && provider === undefined
@@ -183,6 +188,15 @@ export class RunningVm implements VmControl, AsyncDisposable {
       this.#log.info("the guest resets");
       this.#events.add({ kind: "reset" });
     }
+  }
+
+  /** Before there is any other process, since those are where we are. */
+  #enterGroup(): Cgroup | undefined {
+    const { name, memory, limits = {} } = this.config;
+    const { cpu, overhead } = limits;
+    if (cpu === undefined && overhead === undefined) return undefined;
+    const all = overhead === undefined ? undefined : memory + overhead;
+    return Cgroup.enter(`spectrum-${name}`, { cpu, memory: all });
   }
 
   async #source({ window }: Host, first: boolean): Promise<MachineSource> {
@@ -291,6 +305,7 @@ export class RunningVm implements VmControl, AsyncDisposable {
         this.#devices.map(describeDevice),
       provides: this.#provisions?.info ?? [],
       runtimeDir: this.runtime.path,
+      ...(this.#group === undefined ? {} : { limits: this.#group.info }),
     };
   }
 

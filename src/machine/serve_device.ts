@@ -34,6 +34,12 @@ export type ServedDevice =
     readonly cache: "auto" | "none";
     readonly queues: number;
     readonly serial?: string;
+    /** Rates for each second, and seconds of them that may be used at once. */
+    readonly limit?: {
+      readonly operations?: number;
+      readonly bytes?: number;
+      readonly burst: number;
+    };
   }
   | { readonly kind: "rng" }
   | { readonly kind: "console"; readonly to: string }

@@ -83,6 +83,53 @@ export interface NetInfo {
 }
 
 /**
+ * What all processes of a VM together may use, and have used.
+ *
+ * @example
+ * ```ts
+ * import { Vm } from "spectrum";
+ *
+ * await using vm = await Vm.connect("app");
+ * const group: GroupInfo | undefined = (await vm.info()).limits;
+ * ```
+ */
+export interface GroupInfo {
+  /** Processors that they may use. */
+  readonly cpu?: number;
+  /** Bytes that they may have, with the guest's. */
+  readonly memoryLimitBytes?: number;
+  /** Bytes that they have now. */
+  readonly memoryBytes: number;
+  /** Processor time that they have used. */
+  readonly cpuSeconds: number;
+  /** How often, and how long, they had to wait for their share of the processors. */
+  readonly throttled: number;
+  readonly throttledSeconds: number;
+}
+
+/**
+ * Rates that a device may have, and what they have held back since its VM started.
+ *
+ * @example
+ * ```ts
+ * import { Vm } from "spectrum";
+ *
+ * await using vm = await Vm.connect("app");
+ * const limits: LimitInfo[] = (await vm.devices()).flatMap(({ limit }) => limit ?? []);
+ * ```
+ */
+export interface LimitInfo {
+  /** Requests a second. */
+  readonly operations?: number;
+  /** Bytes a second. */
+  readonly bytes?: number;
+  /** How often requests had to wait. */
+  readonly throttled: number;
+  /** How long there were some that waited. */
+  readonly throttledSeconds: number;
+}
+
+/**
  * One device as a user sees it.
  *
  * @example
@@ -116,6 +163,8 @@ export interface DeviceInfo {
   readonly features: string;
   /** Of a network device whose backend is a worker. */
   readonly net?: NetInfo;
+  /** Of a device whose rates are limited. */
+  readonly limit?: LimitInfo;
 }
 
 /**
@@ -174,6 +223,8 @@ export interface VmInfo {
   /** What it provides to other VMs. */
   readonly provides: readonly ProvidedInfo[];
   readonly runtimeDir: string;
+  /** Where it is limited. */
+  readonly limits?: GroupInfo;
 }
 
 /** What may be done with a running VM. */

@@ -19,6 +19,7 @@ import { DoorbellHost } from "./doorbell_host.ts";
 import { HostPorts } from "./host_ports.ts";
 import { HostSockets } from "./host_sockets.ts";
 import type { Log } from "./log.ts";
+import { ratesOf } from "./rates_of.ts";
 import { openTap } from "./net/open_tap.ts";
 import { TapBackend } from "./net/tap_backend.ts";
 import { UserNetBackend } from "./net/user_net_backend.ts";
@@ -88,7 +89,7 @@ class Opening implements Disposable {
   }
 
   disk(name: string, disk: DiskConfig): void {
-    const { path, socket, provider, readonly, cache } = disk;
+    const { path, socket, provider, readonly, cache, limit } = disk;
     const { blk } = deviceKinds;
     const elsewhere = provider !== undefined
       ? this.#provided(name, provider)
@@ -103,7 +104,14 @@ class Opening implements Disposable {
     this.#owned.use(fd);
     this.#images.push(id);
     const queues = disk.queues ?? Math.min(this.#config.cpus, MOST_DEFAULT_QUEUES);
-    const held = { disk: fd.borrow(), readonly, cache, queues, serial: name };
+    const held = {
+      disk: fd.borrow(),
+      readonly,
+      cache,
+      queues,
+      serial: name,
+      limit: ratesOf(limit),
+    };
     this.#add(name, blk, queues, this.#worker({ kind: "blk", ...held }));
   }
 

@@ -33,6 +33,8 @@ export interface WorkerServices {
   /** Connects to what stands for a port of the host; nobody is there by default. @throws RequestError `unreachable` */
   readonly connectPort?: (port: number) => Owned<Fd>;
   readonly doorbells?: DoorbellHost;
+  /** Told what the device's limit holds back. */
+  readonly onThrottled?: (throttled: { times: number; milliseconds: number }) => void;
   readonly log?: Log;
 }
 
@@ -97,6 +99,7 @@ export async function startWorker(
             peer.note("portConnected", { wish });
           }
         },
+        throttled: (throttled) => services.onThrottled?.(throttled),
         bindDoorbell({ slot, event, direction }) {
           const use = direction === "read" ? "interrupt" : "page";
           const reason = doorbells === undefined

@@ -78,7 +78,9 @@ export class DeviceLoop implements Disposable {
     let busy = false;
     for (let round = 0;; round++) {
       // While queues are busy, a look at everything else is worth its system call only now and then.
-      const count = busy && round % ROUNDS_PER_LOOK !== 0 ? 0 : poller.wait(busy ? 0 : -1);
+      const delay = busy ? 0 : this.device.delay ?? -1;
+      const count = busy && round % ROUNDS_PER_LOOK !== 0 ? 0 : poller.wait(delay);
+      if (!busy && delay >= 0 && (delay === 0 || count === 0)) backend.wake();
       for (let i = 0; i < count; i++) {
         const tag = poller.tag(i);
         if (tag === CONTROL_TAG) {

@@ -92,6 +92,12 @@ export interface VirtioDevice {
    */
   goesOn?(): boolean;
 
+  /**
+   * Milliseconds after which all queues are to be processed though nothing has happened; -1 when that need not be. Asked
+   * before each wait.
+   */
+  readonly delay?: number;
+
   /** Completes or puts back everything it has taken, waiting for it: memory or a queue is about to go. */
   settle?(): void;
 

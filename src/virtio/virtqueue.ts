@@ -225,6 +225,12 @@ export class Virtqueue {
     this.#fault ??= fault;
   }
 
+  /** There is something to take, if it were this queue's turn. */
+  get hasAny(): boolean {
+    if (this.#fault !== undefined) return false;
+    return this.#resubmit.length > 0 || Atomics.load(this.#avail, Avail.index) !== this.#next;
+  }
+
   /** For the transport, before the device processes the queue: kicks are not needed for now. */
   beginRound(): void {
     this.#budget = CHAINS_PER_ROUND;

@@ -19,8 +19,9 @@ Deno.test("our frontend and our worker: all protocol features, a reset, a worker
     const image = `${folder}/disk.img`;
     const content = new Uint8Array(SECTORS * 512).map((_, i) => (i >> 9) * 3 + (i & 0xff));
     await Deno.writeFile(image, content);
-    const launch = (name: string) =>
-      DeviceProcess.start("blk", `${folder}/${name}`, ["--disk", image]);
+    // With one request a second the second one waits, and comes without another kick.
+    const words = ["--disk", image, "--iops", "1"];
+    const launch = (name: string) => DeviceProcess.start("blk", `${folder}/${name}`, words);
     trackDescriptors();
     {
       await using first = await launch("first.sock");

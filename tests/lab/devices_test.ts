@@ -10,9 +10,9 @@ import { wlGuestTests } from "./wl_guest.ts";
 lane("devices in the lab", {
   "wl": wlTests,
   "wl guest": wlGuestTests,
-  "vsock": vsockTests,
   "device vm": deviceVmTests,
   "exec": execTests,
 }, {
+  "vsock": vsockTests,
   "hostile device vm": hostileDeviceVmTests,
 });

@@ -4,6 +4,7 @@ import { bootTests } from "./boot.ts";
 import { controlTests } from "./control.ts";
 import { diskTests } from "./disk.ts";
 import { lane } from "./lane.ts";
+import { limitTests } from "./limits.ts";
 import { singleFileTests } from "./single_file.ts";
 import { systemdTests } from "./systemd.ts";
 import { commandTests } from "./two_vms.ts";
@@ -16,4 +17,6 @@ lane("machines in the lab", {
   "systemd": systemdTests,
   "commands": commandTests,
   "single file": singleFileTests,
+}, {
+  "limits": limitTests,
 });

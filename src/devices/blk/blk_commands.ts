@@ -111,6 +111,7 @@ export class BlkCommands {
       if (sectorCount === 0) continue;
       const position = sector * SECTOR_SIZE;
       const length = sectorCount * SECTOR_SIZE;
+      if (!discard) request.zeroedBytes += length;
       const result = discard
         ? this.disk.discard(position, length)
         : this.disk.zero(position, length, (flags & WRITE_ZEROES_UNMAP) !== 0);

@@ -9,6 +9,7 @@ import {
   type VirtioDevice,
   type Virtqueue,
 } from "../../virtio/mod.ts";
+import { type Limit, Limiter, type Throttled } from "../limiter.ts";
 import { BlkCommands, RangeLimits } from "./blk_commands.ts";
 import { BlkRequest } from "./blk_request.ts";
 import { Disk, DiskError } from "./disk.ts";
@@ -23,6 +24,12 @@ export interface BlkOptions {
   readonly queues?: number;
   /** What the guest reads as serial number, at most {@link SERIAL_SIZE} bytes. */
   readonly serial?: string;
+  /** Rates that its requests may have. */
+  readonly limit?: Limit;
+  /** The limit's clock, in milliseconds; that of the process when left out. */
+  readonly now?: () => number;
+  /** Told what the limit holds back. */
+  readonly onThrottled?: (throttled: Throttled) => void;
   /** One line for people. */
   readonly log: (text: string) => void;
 }
@@ -58,6 +65,7 @@ export class BlkDevice implements VirtioDevice, Disposable {
   readonly #disk: Disk;
   readonly #commands: BlkCommands;
   readonly #ring: RingEngine | undefined;
+  readonly #limiter: Limiter | undefined;
   readonly #request = new BlkRequest(SEGMENTS);
   readonly #config: Uint8Array;
   #accepted = 0n;
@@ -72,6 +80,8 @@ export class BlkDevice implements VirtioDevice, Disposable {
     if (name.length > SERIAL_SIZE) {
       throw new DiskError(`the serial number "${serial}" has more than ${SERIAL_SIZE} bytes`);
     }
+    const { limit, onThrottled, now } = options;
+    this.#limiter = limit && new Limiter(limit, { report: onThrottled, now });
     const disk = this.#disk = new Disk(window, options.disk, readonly, SEGMENTS);
     this.#commands = new BlkCommands(window, disk, name);
     this.queueCount = queues;
@@ -102,19 +112,27 @@ export class BlkDevice implements VirtioDevice, Disposable {
   }
 
   process(queue: Virtqueue): void {
-    if (this.#ring !== undefined) return this.#ring.process(queue);
+    const limiter = this.#limiter;
+    if (this.#ring !== undefined) return this.#ring.process(queue, limiter);
     const request = this.#request;
     request.queue = queue;
-    while (queue.next(request.chain)) {
+    while (limiter?.lets(queue) !== false && queue.next(request.chain)) {
       if (!this.#commands.parse(request)) {
         queue.break("request");
         return;
       }
-      this.#commands.complete(request, this.#commands.execute(request));
+      const status = this.#commands.execute(request);
+      limiter?.passed(request.bytes);
+      this.#commands.complete(request, status);
     }
   }
 
+  get delay(): number {
+    return this.#limiter?.delay ?? -1;
+  }
+
   settle(): void {
+    this.#limiter?.forget();
     this.#ring?.settle();
   }
 

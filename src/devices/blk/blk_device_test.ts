@@ -10,6 +10,7 @@ import {
   BlkStatus as Status,
   type MockDriver,
 } from "../../virtio/mod.ts";
+import type { Throttled } from "../limiter.ts";
 import { DeviceBench, ScratchFile, window } from "../testing.ts";
 import { BlkDevice, type BlkOptions, DiskError } from "./mod.ts";
 
@@ -383,4 +384,58 @@ Deno.test("a disk leaves nothing behind", () => {
   }
   assert.deepEqual(leakedDescriptors(), []);
   trackDescriptors(false);
+});
+
+for (const mode of modes) {
+  Deno.test(`${mode}: requests beyond the limit wait, in their order, and none is lost`, () => {
+    let now = 0;
+    const told: Throttled[] = [];
+    const limit = { operations: 100, bytes: 40 * 4096, burst: 0.1 };
+    using disk = scene(mode, { limit, now: () => now, onThrottled: (each) => told.push(each) });
+    const { bench, driver, device } = disk;
+    const data = new Uint8Array(4096).fill(1);
+    const heads = Array.from(
+      { length: 16 },
+      (_, i) => driver.add([header(Type.Out, 8 * i), data, 1], { indirect: true }).head,
+    );
+    const order: number[] = [];
+    // 40 of them in a second are let pass, after 4 at once; the clock stands still unless it is moved here.
+    for (let steps = 0; order.length < heads.length; steps++) {
+      assert.ok(steps < 100);
+      bench.round();
+      bench.listen();
+      device.settle();
+      bench.round();
+      order.push(...driver.takeUsed().map(({ head }) => head));
+      const most = 4 + 1 + now * 40 / 1000;
+      assert.ok(order.length <= most, `${order.length} after ${now} ms`);
+      if (order.length === heads.length) break;
+      assert.ok(device.delay > 0);
+      now += device.delay;
+    }
+    assert.ok(now >= 250 && now <= 320, `${now} ms`);
+    assert.deepEqual([...order].sort(), [...heads].sort());
+    if (mode === "cached") assert.deepEqual(order, heads);
+    now += 1000;
+    device.delay;
+    const { times = 0, milliseconds = 0 } = told.at(-1) ?? {};
+    assert.ok(times > 0 && milliseconds <= 400);
+  });
+}
+
+Deno.test("zeroes count as what they are, and other queues have their turns", () => {
+  let now = 0;
+  using disk = scene("cached", { limit: { bytes: MIB, burst: 0.01 }, now: () => now, queues: 2 });
+  const second = disk.bench.driver(1, 2 * MIB);
+  const zero = BlkDiscardSegment.encode({ sector: 0, sectorCount: 2048, flags: 0 });
+  disk.driver.add([header(Type.WriteZeroes), zero, 1]);
+  disk.driver.add([header(Type.Flush), 1]);
+  second.add([header(Type.Flush), 1]);
+  disk.bench.round();
+  assert.deepEqual([disk.driver.usedIndex, second.usedIndex], [1, 0]);
+  assert.ok(disk.device.delay > 900);
+  now += 1001;
+  assert.equal(disk.device.delay, 0);
+  disk.bench.round();
+  assert.deepEqual([disk.driver.usedIndex, second.usedIndex], [2, 1]);
 });

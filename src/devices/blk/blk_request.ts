@@ -21,6 +21,8 @@ export class BlkRequest {
   /** Bytes of data that the driver gives and takes. */
   readBytes = 0;
   writeBytes = 0;
+  /** Bytes that were zeroed for it, once it is done. */
+  zeroedBytes = 0;
   /** What the used ring says: every writable byte, since the status is the last. */
   written = 0;
   #status = 0;
@@ -29,6 +31,11 @@ export class BlkRequest {
   /** @param segments the most pieces of data */
   constructor(segments: number) {
     this.chain = new DescriptorChain(segments + 2, true);
+  }
+
+  /** Bytes that a limit counts: what goes between driver and disk, and what the disk was told to zero. */
+  get bytes(): number {
+    return this.readBytes + this.writeBytes + this.zeroedBytes;
   }
 
   /** Reads the header, each field once, and cuts header and status off the chain. False when one has no place. */
@@ -46,6 +53,7 @@ export class BlkRequest {
     }
     this.readFirst = skip(chain, 0, HEADER);
     this.readBytes = chain.readableBytes - HEADER;
+    this.zeroedBytes = 0;
     this.written = chain.writableBytes;
     this.writeBytes = chain.writableBytes - 1;
     const last = count - 1;

@@ -1,5 +1,6 @@
 import { Errno, type Uring } from "../../os/mod.ts";
 import { BlkRequestType, BlkStatus, type DeviceSource, type Virtqueue } from "../../virtio/mod.ts";
+import type { Limiter } from "../limiter.ts";
 import type { BlkCommands } from "./blk_commands.ts";
 import { BlkRequest } from "./blk_request.ts";
 
@@ -43,9 +44,9 @@ export class RingEngine implements Disposable {
     return this.#requests.length - this.#freeCount;
   }
 
-  /** Takes requests while there is room for them. */
-  process(queue: Virtqueue): void {
-    while (this.#freeCount > 0) {
+  /** Takes requests while there is room for them, and the limiter lets them pass. */
+  process(queue: Virtqueue, limiter: Limiter | undefined): void {
+    while (this.#freeCount > 0 && limiter?.lets(queue) !== false) {
       const slot = this.#free[this.#freeCount - 1];
       const request = this.#requests[slot];
       if (!queue.next(request.chain)) break;
@@ -56,6 +57,7 @@ export class RingEngine implements Disposable {
       request.queue = queue;
       this.#freeCount--;
       this.#begin(slot, request);
+      limiter?.passed(request.bytes);
       if (this.#ring.pending >= SUBMIT_BATCH) this.#submit();
     }
     this.#submit();

@@ -1,0 +1,10 @@
+import type { DiskConfig } from "../config/mod.ts";
+
+/** A limit as a worker takes it. */
+export function ratesOf(
+  limit: DiskConfig["limit"],
+): { operations?: number; bytes?: number; burst: number } | undefined {
+  if (limit === undefined) return undefined;
+  const { iops: operations, bandwidth: bytes, burst } = limit;
+  return { operations, bytes, burst };
+}
