@@ -78,7 +78,7 @@ async function sayWhatFor(vm: Vm, log: Log): Promise<void> {
 /** Why a command's end is not known. */
 async function lost(name: string, cause: AgentLostError): Promise<AgentError> {
   // The monitor takes a moment to end after its devices.
-  for (let attempt = 0; attempt < 10; attempt++) {
+  for (let attempt = 0; attempt < 30; attempt++) {
     try {
       findRunningVm(name);
     } catch (error) {
