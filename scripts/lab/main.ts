@@ -1,5 +1,5 @@
 // `deno task lab`: a command in the lab, with this terminal.
-import { KernelFetchError } from "../../src/guest/mod.ts";
+import { FetchError } from "../../src/guest/mod.ts";
 import { LabDiedError } from "./lab_died_error.ts";
 import { ToolError } from "./execute.ts";
 import { LabUsageError, parseArguments, USAGE } from "./options.ts";
@@ -21,7 +21,7 @@ try {
     Deno.exit(1);
   }
   if (
-    error instanceof LabDiedError || error instanceof ToolError || error instanceof KernelFetchError
+    error instanceof LabDiedError || error instanceof ToolError || error instanceof FetchError
   ) {
     console.error(error.message);
     Deno.exit(LAB_FAILED);

@@ -147,7 +147,13 @@ export const needs: readonly Need[] = [
   {
     package: "mmdebstrap",
     purposes: ["test"],
-    why: "makes a root file system with systemd",
+    why: "makes root file systems",
     programs: ["mmdebstrap"],
+  },
+  {
+    package: "erofs-utils",
+    purposes: ["test"],
+    why: "reads the images that we write",
+    programs: ["fsck.erofs"],
   },
 ];

@@ -1,6 +1,6 @@
 import { ConfigError } from "../config/mod.ts";
 import { KernelError } from "../boot/mod.ts";
-import { KernelBuildError, KernelFetchError } from "../guest/mod.ts";
+import { KernelBuildError, FetchError } from "../guest/mod.ts";
 import { HostError } from "../kvm/mod.ts";
 import { MachineError } from "../machine/mod.ts";
 
@@ -19,7 +19,7 @@ export class Interrupted extends Error {
   override readonly name = "Interrupted";
 }
 
-const HOST_ERRORS = [HostError, KernelBuildError, KernelFetchError];
+const HOST_ERRORS = [HostError, KernelBuildError, FetchError];
 const BY_FAULT = {
   usage: ExitStatus.Usage,
   host: ExitStatus.Host,

@@ -1,7 +1,9 @@
 // What runs inside our guests, and how it is made: kernels, initial RAM disks, init.
 export * from "./agent/mod.ts";
 export { cacheDir } from "./cache_dir.ts";
+export { FetchError } from "./fetch_error.ts";
 export * from "./connect/mod.ts";
+export * from "./erofs/mod.ts";
 export * from "./image/mod.ts";
 export * from "./initrd/mod.ts";
 export * from "./kernel/mod.ts";

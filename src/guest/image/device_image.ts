@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { basename, dirname, join } from "node:path";
 import { type Payload, payload } from "../../os/mod.ts";
-import { erofs, type ImageEntry } from "./erofs.ts";
+import { Erofs, type ErofsEntry } from "../erofs/mod.ts";
 import { librariesOf } from "./libraries.ts";
 
 /** What `init` of the image runs, an argument a line (`src/guest/init/serve.c`). */
@@ -29,12 +29,15 @@ export async function deviceImage(cacheDir: string): Promise<string> {
   } catch (error) {
     if (!(error instanceof Deno.errors.NotFound)) throw error;
   }
-  const image = erofs(await entriesOf(files));
+  const entries = await entriesOf(files);
   await Deno.mkdir(directory, { recursive: true });
   // Renamed into place, so that nobody ever sees half of one.
   const temporary = await Deno.makeTempFile({ dir: directory, prefix: ".device-" });
   try {
-    await Deno.writeFile(temporary, image);
+    using output = await Deno.open(temporary, { write: true });
+    const image = new Erofs(output);
+    for (const entry of entries) await image.add(entry);
+    image.finish();
     await Deno.chmod(temporary, 0o644);
     await Deno.rename(temporary, path);
   } catch (error) {
@@ -99,19 +102,19 @@ function seconds(time: Date | null): number {
   return Math.floor((time?.getTime() ?? 0) / 1000);
 }
 
-async function entriesOf({ sources, links, command }: Files): Promise<ImageEntry[]> {
+async function entriesOf({ sources, links, command }: Files): Promise<ErofsEntry[]> {
   const libraries = await librariesOf(sources[PROGRAM]);
   const all = [
     ...Object.entries(sources),
     ...libraries.map((path): [string, string] => [path.slice(1), path]),
   ];
-  const files = await Promise.all(all.map(async ([path, source]): Promise<ImageEntry> => (
-    { kind: "file", path, data: await Deno.readFile(source), executable: true }
+  const files = await Promise.all(all.map(async ([path, source]): Promise<ErofsEntry> => (
+    { kind: "file", path, data: await Deno.readFile(source), attributes: { mode: 0o755 } }
   )));
   return [
-    ...FOLDERS.map((path): ImageEntry => ({ kind: "directory", path })),
+    ...FOLDERS.map((path): ErofsEntry => ({ kind: "directory", path })),
     ...files,
-    ...Object.entries(links).map(([path, target]): ImageEntry => ({ kind: "link", path, target })),
+    ...Object.entries(links).map(([path, target]): ErofsEntry => ({ kind: "link", path, target })),
     { kind: "file", path: COMMAND, data: new TextEncoder().encode(command.join("\n") + "\n") },
   ];
 }

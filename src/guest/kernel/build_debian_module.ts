@@ -22,7 +22,7 @@ export interface ModuleBuildOptions {
  * `CACHE/kernels/modules-VERSION/NAME-HASH/`. One that was built from the same is used again.
  *
  * @returns the path of the `.ko`
- * @throws {KernelFetchError} when the headers cannot be had
+ * @throws {FetchError} when the headers cannot be had
  * @throws {KernelBuildError} when it does not compile
  */
 export async function buildDebianModule(options: ModuleBuildOptions): Promise<string> {

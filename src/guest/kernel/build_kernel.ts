@@ -16,7 +16,7 @@ import {
 } from "./kernel_source.ts";
 import { make } from "./make.ts";
 import { type Profile, profileFragment } from "./profiles.ts";
-import { run } from "./run.ts";
+import { run } from "../run.ts";
 import {
   markNewest,
   readSmallKernel,
@@ -48,7 +48,7 @@ export interface KernelBuildOptions {
  * drivers. One that was built from the same is used again; one that was interrupted goes on. Needs a C toolchain, and apt
  * for the source, neither root nor an installed package.
  *
- * @throws {KernelFetchError} when the source cannot be had
+ * @throws {FetchError} when the source cannot be had
  * @throws {KernelBuildError} when packages are missing, an option of the configuration is lost, or make fails
  * @throws the signal's reason when it is aborted
  */

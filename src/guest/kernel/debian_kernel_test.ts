@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { silent } from "../progress.ts";
 import { compareVersions, debianKernel, debianKernels } from "./debian_kernel.ts";
 import { fetchDebianKernel } from "./fetch_debian_kernel.ts";
-import { KernelFetchError } from "./kernel_fetch_error.ts";
+import { FetchError } from "../fetch_error.ts";
 
 async function withCache(body: (cache: string) => Promise<void>): Promise<void> {
   const cache = await Deno.makeTempDir();
@@ -66,7 +66,7 @@ Deno.test("without apt the error says what to do", async () => {
     Deno.env.set("PATH", cache);
     try {
       await assert.rejects(fetchDebianKernel(cache, silent), (error: unknown) => {
-        assert.ok(error instanceof KernelFetchError);
+        assert.ok(error instanceof FetchError);
         assert.match(error.message, /no apt-get.*--kernel PATH/s);
         return true;
       });

@@ -1,10 +1,10 @@
 import { join } from "node:path";
 import type { Progress } from "../progress.ts";
 import { type GuestKernel, kernelsDir } from "./debian_kernel.ts";
-import { KernelFetchError } from "./kernel_fetch_error.ts";
-import { PrivateApt } from "./private_apt.ts";
-import { requireApt } from "./require_apt.ts";
-import { run } from "./run.ts";
+import { FetchError } from "../fetch_error.ts";
+import { PrivateApt } from "../apt/private_apt.ts";
+import { requireApt } from "../apt/require_apt.ts";
+import { run } from "../run.ts";
 
 /** The package of programs that a build of modules runs. */
 const TOOLS_PACKAGE = "linux-kbuild-6.1";
@@ -14,7 +14,7 @@ const TOOLS_PACKAGE = "linux-kbuild-6.1";
  * it, but without being installed and in a place of its own.
  *
  * @returns the folder for make's `-C`
- * @throws {KernelFetchError} without apt or network, or when Debian has no headers of that kernel any more
+ * @throws {FetchError} without apt or network, or when Debian has no headers of that kernel any more
  */
 export async function fetchDebianHeaders(
   cacheDir: string,
@@ -36,7 +36,7 @@ export async function fetchDebianHeaders(
   const name = `linux-headers-${kernel.version}`;
   const info = await apt.info(name);
   if (info.version !== kernel.packageVersion) {
-    throw new KernelFetchError(
+    throw new FetchError(
       `Debian has headers of ${kernel.version} ${info.version}, not ${kernel.packageVersion}. ` +
         "Fetch the newest kernel: spectrum kernel fetch --newer",
     );
@@ -48,7 +48,7 @@ export async function fetchDebianHeaders(
       progress(`unpacking ${part}`);
       const result = await run("dpkg-deb", ["-x", deb, temporary]);
       if (!result.success) {
-        throw new KernelFetchError(`Cannot unpack ${deb}: dpkg-deb failed.`, result.stderr.trim());
+        throw new FetchError(`Cannot unpack ${deb}: dpkg-deb failed.`, result.stderr.trim());
       }
       await Deno.remove(deb);
     }

@@ -10,10 +10,10 @@ import {
   kernelsDir,
   readKernel,
 } from "./debian_kernel.ts";
-import { KernelFetchError } from "./kernel_fetch_error.ts";
-import { PrivateApt } from "./private_apt.ts";
-import { requireApt } from "./require_apt.ts";
-import { run } from "./run.ts";
+import { FetchError } from "../fetch_error.ts";
+import { PrivateApt } from "../apt/private_apt.ts";
+import { requireApt } from "../apt/require_apt.ts";
+import { run } from "../run.ts";
 
 /** The meta package that depends on the newest kernel for virtual machines. */
 const META_PACKAGE = "linux-image-cloud-amd64";
@@ -23,7 +23,7 @@ const META_PACKAGE = "linux-image-cloud-amd64";
  * `dpkg-deb`, neither root nor an installed package; a fetched one is used again.
  *
  * @param options.newer look whether Debian has a newer one than that in the cache
- * @throws {KernelFetchError} without apt, without network, or when the package is not what it should be
+ * @throws {FetchError} without apt, without network, or when the package is not what it should be
  */
 export async function fetchDebianKernel(
   cacheDir: string,
@@ -68,7 +68,7 @@ async function unpack(cacheDir: string, deb: string, record: KernelRecord): Prom
   try {
     const result = await run("dpkg-deb", ["-x", deb, temporary]);
     if (!result.success) {
-      throw new KernelFetchError(`Cannot unpack ${deb}: dpkg-deb failed.`, result.stderr.trim());
+      throw new FetchError(`Cannot unpack ${deb}: dpkg-deb failed.`, result.stderr.trim());
     }
     await Deno.remove(join(temporary, "usr"), { recursive: true });
     await Deno.chmod(temporary, 0o755);
@@ -79,12 +79,12 @@ async function unpack(cacheDir: string, deb: string, record: KernelRecord): Prom
     await removeIfPresent(directory);
     await Deno.rename(temporary, directory);
     const kernel = await readKernel(directory);
-    if (kernel === undefined) throw new KernelFetchError(`${directory} holds no kernel`);
+    if (kernel === undefined) throw new FetchError(`${directory} holds no kernel`);
     return kernel;
   } catch (error) {
     await removeIfPresent(temporary);
     if (error instanceof Deno.errors.NotFound) {
-      throw new KernelFetchError(`${deb} is not the kernel package it should be: ${error.message}`);
+      throw new FetchError(`${deb} is not the kernel package it should be: ${error.message}`);
     }
     throw error;
   }

@@ -2,9 +2,9 @@ import { join } from "node:path";
 import type { Progress } from "../progress.ts";
 import { hookDrivers } from "./guest_driver.ts";
 import { KernelBuildError } from "./kernel_build_error.ts";
-import { PrivateApt } from "./private_apt.ts";
-import { requireApt } from "./require_apt.ts";
-import { run } from "./run.ts";
+import { PrivateApt } from "../apt/private_apt.ts";
+import { requireApt } from "../apt/require_apt.ts";
+import { run } from "../run.ts";
 
 /** Debian's package of the kernel's source, the version that Debian 12 runs. */
 const PACKAGE = "linux-source-6.1";
@@ -75,7 +75,7 @@ export async function cachedKernelSource(cacheDir: string): Promise<KernelSource
  * against the archive's signature. The caller holds the lock of the build folder.
  *
  * @param options.newer look whether Debian has a newer one than that in the cache
- * @throws {KernelFetchError | KernelBuildError}
+ * @throws {FetchError | KernelBuildError}
  */
 export async function fetchKernelSource(
   cacheDir: string,

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { KernelBuildError } from "./kernel_build_error.ts";
 import { make } from "./make.ts";
-import { tryRun } from "./run.ts";
+import { tryRun } from "../run.ts";
 
 const ignore = await tryRun("make", ["--version"]) === undefined;
 

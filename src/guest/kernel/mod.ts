@@ -9,7 +9,6 @@ export { type GuestDriver } from "./guest_driver.ts";
 export { type HardeningChoice, hardeningFor, hardeningTable } from "./hardening.ts";
 export { KernelBuildError } from "./kernel_build_error.ts";
 export { type KernelConfig, lostOptions, parseKernelConfig } from "./kernel_config.ts";
-export { KernelFetchError } from "./kernel_fetch_error.ts";
 export { type ListedKernel, listKernels } from "./list_kernels.ts";
 export { isProfile, type Profile, profiles } from "./profiles.ts";
 export { KernelNameError, type ResolvedKernel, resolveKernel } from "./resolve_kernel.ts";

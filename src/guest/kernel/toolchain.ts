@@ -1,4 +1,4 @@
-import { tryRun } from "./run.ts";
+import { tryRun } from "../run.ts";
 
 /** A Debian package that a build needs, and how its presence shows. */
 interface Requirement {

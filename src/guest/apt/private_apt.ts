@@ -1,8 +1,8 @@
 import { join } from "node:path";
 import type { Progress } from "../progress.ts";
 import { debianSources } from "./apt_sources.ts";
-import { KernelFetchError } from "./kernel_fetch_error.ts";
-import { run } from "./run.ts";
+import { FetchError } from "../fetch_error.ts";
+import { run } from "../run.ts";
 
 /** A package as the archive's lists describe it. */
 export interface PackageInfo {
@@ -51,7 +51,7 @@ export class PrivateApt {
   /**
    * Brings the lists up to date.
    *
-   * @throws {KernelFetchError} when a list cannot be had
+   * @throws {FetchError} when a list cannot be had
    */
   async update(progress: Progress): Promise<void> {
     progress("reading Debian's package lists");
@@ -71,7 +71,7 @@ export class PrivateApt {
       `Cannot find the package ${name}`,
     );
     const match = /^\s*Depends: (\S+)$/m.exec(text);
-    if (match === null) throw new KernelFetchError(`The package ${name} depends on nothing`, text);
+    if (match === null) throw new FetchError(`The package ${name} depends on nothing`, text);
     return match[1];
   }
 
@@ -90,7 +90,7 @@ export class PrivateApt {
    * Downloads a package; a broken-off download goes on where it stopped.
    *
    * @returns the path of the `.deb`
-   * @throws {KernelFetchError} when the download fails
+   * @throws {FetchError} when the download fails
    */
   async download(info: PackageInfo, progress: Progress): Promise<string> {
     const folder = join(this.#directory, "download");
@@ -115,7 +115,7 @@ export class PrivateApt {
         return join(folder, entry.name);
       }
     }
-    throw new KernelFetchError(`apt-get downloaded ${info.name} and left no file in ${folder}`);
+    throw new FetchError(`apt-get downloaded ${info.name} and left no file in ${folder}`);
   }
 
   async #apt(
@@ -126,7 +126,7 @@ export class PrivateApt {
   ): Promise<string> {
     const result = await run(program, [...this.#options, ...args], options);
     if (!result.success) {
-      throw new KernelFetchError(`${attempted}: ${program} failed.`, result.stderr.trim());
+      throw new FetchError(`${attempted}: ${program} failed.`, result.stderr.trim());
     }
     return result.stdout;
   }

@@ -1,4 +1,4 @@
-import { run } from "./run.ts";
+import { run } from "../run.ts";
 
 /** The release whose kernel is the stock kernel of the guests. */
 const RELEASE = "bookworm";
