@@ -12,6 +12,16 @@ export interface PackageInfo {
   readonly size: number;
 }
 
+/** A package that is to be installed. */
+export interface ChosenPackage {
+  readonly name: string;
+  readonly version: string;
+  readonly architecture: string;
+}
+
+/** As it is done in a root file system that nobody asks. */
+const INSTALL = ["--assume-yes", "--no-install-recommends"];
+
 /**
  * apt with lists and downloads in a folder of ours: needs no root, changes nothing of the host's,
  * installs nothing. Signatures are checked as ever.
@@ -37,14 +47,18 @@ export class PrivateApt {
     ].flatMap((option) => ["-o", option]);
   }
 
-  /** @param directory is made when it does not exist; what is in it is used again */
-  static async open(directory: string): Promise<PrivateApt> {
+  /**
+   * @param directory is made when it does not exist; what is in it is used again
+   * @param sources lines of `sources.list`, by default those of the guests' release
+   */
+  static async open(directory: string, sources?: readonly string[]): Promise<PrivateApt> {
     for (const part of ["state/lists/partial", "cache/archives/partial"]) {
       await Deno.mkdir(join(directory, part), { recursive: true });
     }
     // An empty status: what the host has installed is of no concern.
     await Deno.writeTextFile(join(directory, "status"), "");
-    await Deno.writeTextFile(join(directory, "sources.list"), await debianSources());
+    const lines = sources ?? await debianSources();
+    await Deno.writeTextFile(join(directory, "sources.list"), `${lines.join("\n")}\n`);
     return new PrivateApt(directory);
   }
 
@@ -103,11 +117,7 @@ export class PrivateApt {
       `Cannot download the package ${info.name}`,
       {
         cwd: folder,
-        onLine: (line) => {
-          // dlstatus:1:45.2:Retrieving file 1 of 1
-          const percent = /^dlstatus:\d+:([\d.]+):/.exec(line)?.[1];
-          if (percent !== undefined) progress(step, Number(percent) / 100);
-        },
+        onLine: (line) => reportDownload(line, step, progress),
       },
     );
     for await (const entry of Deno.readDir(folder)) {
@@ -116,6 +126,60 @@ export class PrivateApt {
       }
     }
     throw new FetchError(`apt-get downloaded ${info.name} and left no file in ${folder}`);
+  }
+
+  /**
+   * What it takes to install packages where there is nothing yet, without what they merely recommend.
+   *
+   * @param words names, `NAME-` for one that is not wanted, or a pattern of apt
+   * @throws {FetchError} when they cannot be installed together, or there is no such package
+   */
+  async choose(words: readonly string[]): Promise<ChosenPackage[]> {
+    const text = await this.#apt(
+      "apt-get",
+      ["install", "--simulate", ...INSTALL, ...words],
+      "Cannot install these packages together",
+    );
+    // Inst NAME (VERSION ORIGINS [ARCHITECTURE])
+    return [...text.matchAll(/^Inst (\S+) \((\S+) .*\[(\w+)\]\)/gm)]
+      .map(([, name, version, architecture]) => ({ name, version, architecture }));
+  }
+
+  /**
+   * Downloads what {@linkcode choose} chose; what is there already is not, and a broken-off download goes on where it
+   * stopped.
+   *
+   * @returns paths of the `.deb`s, in the order of the packages
+   */
+  async downloadAll(
+    words: readonly string[],
+    packages: readonly ChosenPackage[],
+    progress: Progress,
+  ): Promise<string[]> {
+    const step = `downloading ${packages.length} packages`;
+    const archives = join(this.#directory, "cache", "archives");
+    const paths = packages.map(({ name, version, architecture }) =>
+      join(archives, `${name}_${version.replaceAll(":", "%3a")}_${architecture}.deb`)
+    );
+    if (await Promise.all(paths.map(exists)).then((there) => there.every(Boolean))) return paths;
+    progress(step, 0);
+    await this.#apt(
+      "apt-get",
+      ["install", "--download-only", "-q", "-o", "APT::Status-Fd=1", ...INSTALL, ...words],
+      "Cannot download packages",
+      { onLine: (line) => reportDownload(line, step, progress) },
+    );
+    return paths;
+  }
+
+  /** Removes downloads that no list names any more. */
+  async tidy(): Promise<void> {
+    await this.#apt("apt-get", ["autoclean"], "Cannot remove old packages");
+  }
+
+  /** The folder with the lists as they are now. */
+  get lists(): string {
+    return join(this.#directory, "state", "lists");
   }
 
   async #apt(
@@ -129,5 +193,20 @@ export class PrivateApt {
       throw new FetchError(`${attempted}: ${program} failed.`, result.stderr.trim());
     }
     return result.stdout;
+  }
+}
+
+function reportDownload(line: string, step: string, progress: Progress): void {
+  // dlstatus:1:45.2:Retrieving file 1 of 1
+  const percent = /^dlstatus:\d+:([\d.]+):/.exec(line)?.[1];
+  if (percent !== undefined) progress(step, Number(percent) / 100);
+}
+
+async function exists(path: string): Promise<boolean> {
+  try {
+    return (await Deno.stat(path)).isFile;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
   }
 }

@@ -1,0 +1,228 @@
+import { createHash } from "node:crypto";
+import { join } from "node:path";
+import { debianSources, RELEASE } from "../apt/apt_sources.ts";
+import { PrivateApt } from "../apt/private_apt.ts";
+import { requireApt } from "../apt/require_apt.ts";
+import { Erofs } from "../erofs/mod.ts";
+import type { Progress } from "../progress.ts";
+import { unlessMissing } from "./files.ts";
+import { ImageError } from "./image_error.ts";
+import type { ImageRecord } from "./image_record.ts";
+import type { ImageStore } from "./image_store.ts";
+import { debootstrap, linkedFolder, requireMmdebstrap } from "./mmdebstrap.ts";
+import {
+  type AgentFiles,
+  belongs,
+  customizeHooks,
+  LEFT_OUT,
+  NOT_LEFT_OUT,
+  PACKAGES,
+  quote,
+  recipeHash,
+  scriptHooks,
+} from "./recipe.ts";
+import { readTar, type TarEntry } from "./tar_reader.ts";
+
+/** What to build, and where. */
+export interface ImageBuildOptions {
+  readonly name: string;
+  readonly store: ImageStore;
+  readonly cacheDir: string;
+  readonly progress: Progress;
+  /** Debian's packages, beside those of every image. */
+  readonly packages?: readonly string[];
+  /** Path of a script that runs as root in the finished root file system. */
+  readonly script?: string;
+  /** By default `bookworm`. */
+  readonly release?: string;
+  /** Address of an archive to use instead of this machine's. */
+  readonly mirror?: string;
+  readonly agent?: AgentFiles;
+  /** Ends the build; what was downloaded is not downloaded again. */
+  readonly signal?: AbortSignal;
+}
+
+const NAME = /^[a-z0-9][a-z0-9-]{0,19}$/;
+/** Letters of which names of packages are made, and the `=VERSION` that apt takes behind them. */
+const PACKAGE = /^[a-z0-9][a-z0-9+.-]*(=[A-Za-z0-9.+:~-]+)?$/;
+
+/**
+ * Builds a Debian root file system and gives it a name; an image of that name stays until the new one is whole. Equal packages
+ * and an equal script give equal bytes, as far as the script does. Needs mmdebstrap; as an ordinary user ids of `/etc/subuid`.
+ *
+ * @throws {ImageError} when a name is none, or mmdebstrap is missing or fails
+ * @throws {FetchError} when packages cannot be had
+ * @throws the signal's reason when it is aborted
+ */
+export async function buildImage(options: ImageBuildOptions): Promise<ImageRecord> {
+  const { name, store, progress, signal, agent } = options;
+  const { packages = [], release = RELEASE, mirror } = options;
+  if (!NAME.test(name)) {
+    throw new ImageError(
+      "usage",
+      `"${name}" cannot be the name of an image: use at most 20 of a-z, 0-9 and -, first not -.`,
+    );
+  }
+  const strange = packages.find((word) => !PACKAGE.test(word));
+  if (strange !== undefined) {
+    throw new ImageError("usage", `"${strange}" is no name of a Debian package.`);
+  }
+  const script = options.script === undefined ? undefined : await readScript(options.script);
+  await requireMmdebstrap();
+  await requireApt("Debian's packages");
+  using _lock = await store.lockName(
+    name,
+    () => progress(`waiting for another process that builds the image "${name}"`),
+  );
+
+  const aptDir = join(options.cacheDir, await aptFolder(release, mirror));
+  await Deno.mkdir(aptDir, { recursive: true });
+  using aptLock = await Deno.open(join(aptDir, "lock"), { create: true, write: true });
+  // Two at once would fight over apt's lists.
+  await aptLock.lock(true);
+  const sources = await debianSources({ release, mirror });
+  const apt = await PrivateApt.open(aptDir, sources);
+  await apt.update(progress);
+  const wanted = [...new Set([...PACKAGES, ...packages])];
+  // What mmdebstrap installs by itself, and in place of the one that changes a system into a merged one.
+  const words = ["?essential", "apt", "usr-is-merged", "usrmerge-", ...wanted];
+  const chosen = await apt.choose(words);
+  const recipe = await recipeHash(agent);
+  const versions = Object.fromEntries(
+    chosen.map(({ name, version }) => [name, version] as const).sort(([a], [b]) => a < b ? -1 : 1),
+  );
+  const asked = { packages: [...packages], script: script?.hash, release, mirror };
+  const present = await store.find(name);
+  if (present !== undefined && isCurrent(present, { ...asked, recipe, versions }, store)) {
+    progress(`the image "${name}" is up to date`);
+    return present;
+  }
+  const debs = await apt.downloadAll(words, chosen, progress);
+  signal?.throwIfAborted();
+
+  const links = await linkedFolder(aptDir, debs);
+  const temporary = await Deno.makeTempFile({ dir: store.bases, prefix: ".building-" });
+  try {
+    const time = await newest(debs);
+    const size = await debootstrap(
+      {
+        ...{ release, sources, progress, signal, time, packages: wanted },
+        dpkgOptions: [
+          ...LEFT_OUT.map((pattern) => `path-exclude=${pattern}`),
+          ...NOT_LEFT_OUT.map((pattern) => `path-include=${pattern}`),
+        ],
+        setupHooks: [
+          'mkdir -p "$1/var/cache/apt/archives" "$1/var/lib/apt/lists"',
+          `sync-in ${quote(links)} /var/cache/apt/archives`,
+          `sync-in ${quote(apt.lists)} /var/lib/apt/lists`,
+        ],
+        customizeHooks: [
+          ...customizeHooks(agent),
+          ...(options.script === undefined ? [] : scriptHooks(options.script)),
+        ],
+      },
+      (archive) => writeBase(temporary, readTar(archive), time),
+    );
+    progress("storing the image");
+    const base = await fileHash(temporary);
+    const record: ImageRecord = {
+      ...{ name, base, size, ...asked, recipe, versions, built: new Date().toISOString() },
+    };
+    using _store = await store.lock();
+    await Deno.chmod(temporary, 0o400);
+    await Deno.rename(temporary, store.basePath(base));
+    await store.set(record);
+    await store.collect();
+    await apt.tidy();
+    return record;
+  } finally {
+    await unlessMissing(Deno.remove(temporary));
+    await Deno.remove(links, { recursive: true });
+  }
+}
+
+/** What an image was made of, in the order in which it is compared. */
+type Ingredients = Pick<
+  ImageRecord,
+  "packages" | "script" | "release" | "mirror" | "recipe" | "versions"
+>;
+
+/** Whether it would be the same again. Of a script nobody knows. */
+function isCurrent(present: ImageRecord, wanted: Ingredients, store: ImageStore): boolean {
+  const text = ({ packages, release, mirror, recipe, versions }: Ingredients) =>
+    JSON.stringify([packages, release, mirror, recipe, versions]);
+  if (wanted.script !== undefined || present.script !== undefined) return false;
+  return text(present) === text(wanted) && isFile(store.basePath(present.base));
+}
+
+/** Kernels are fetched by the same lists. */
+async function aptFolder(release: string, mirror: string | undefined): Promise<string> {
+  if (release === RELEASE && mirror === undefined) return "apt";
+  const key = createHash("sha256").update(JSON.stringify([release, mirror])).digest("hex");
+  return await Promise.resolve(`apt-${release}-${key.slice(0, 8)}`);
+}
+
+async function readScript(path: string): Promise<{ hash: string }> {
+  const data = await unlessMissing(Deno.readFile(path));
+  if (data === undefined) throw new ImageError("usage", `There is no script ${path}.`);
+  return { hash: createHash("sha256").update(data).digest("hex") };
+}
+
+/**
+ * When the newest of the packages was made: its archive's first member says so. What is made of packages is of that
+ * time, so that it depends on nothing else.
+ */
+async function newest(debs: readonly string[]): Promise<number> {
+  const TIME_AT = 8 + 16, LENGTH = 12;
+  const times = await Promise.all(debs.map(async (path) => {
+    using file = await Deno.open(path);
+    const head = new Uint8Array(TIME_AT + LENGTH);
+    await file.read(head);
+    return Number(new TextDecoder().decode(head.subarray(TIME_AT)));
+  }));
+  return Math.max(0, ...times.filter(Number.isSafeInteger));
+}
+
+/** @returns bytes of the image */
+async function writeBase(
+  path: string,
+  entries: AsyncIterable<TarEntry>,
+  time: number,
+): Promise<number> {
+  using output = await Deno.open(path, { write: true });
+  const image = new Erofs(output, { mtime: time });
+  for await (const entry of entries) {
+    if (!belongs(entry)) continue;
+    const { mode, uid, gid, mtime, xattrs } = entry;
+    await image.add({ ...entry, attributes: { mode, uid, gid, mtime, xattrs } });
+  }
+  // What systemd brings up to date in a system that is older than its programs is so here.
+  for (const path of ["etc/.updated", "var/.updated"]) {
+    await image.add({
+      kind: "file",
+      path,
+      data: new Uint8Array(0),
+      attributes: { mtime: time + 1 },
+    });
+  }
+  return image.finish();
+}
+
+async function fileHash(path: string): Promise<string> {
+  const hash = createHash("sha256");
+  using file = await Deno.open(path);
+  const buffer = new Uint8Array(2 ** 20);
+  for (let count; (count = await file.read(buffer)) !== null;) {
+    hash.update(buffer.subarray(0, count));
+  }
+  return hash.digest("hex");
+}
+
+function isFile(path: string): boolean {
+  try {
+    return Deno.statSync(path).isFile;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+}
