@@ -27,6 +27,7 @@ export function addCheckCommand(program: Command): void {
           config.disk.map(({ path, socket, provider }) => path ?? socket ?? provider).join(", ") ||
           "none",
         ],
+        ...(config.image === undefined ? [] : [["image", config.image] as const]),
         ["sockets of the host", Object.keys(config.wl?.sockets ?? {}).join(", ") || "none"],
       ]));
     });

@@ -3,7 +3,7 @@ import type { Argument, Command, Option } from "commander";
 /** What the shell can offer for a word. */
 export type WordKind =
   | { readonly choices: readonly string[] }
-  | { readonly of: "vm" | "file" | "directory" | "place" | "nothing" };
+  | { readonly of: "vm" | "image" | "file" | "directory" | "place" | "nothing" };
 
 /** An option as completions and pages need it. */
 export interface OptionNode {
@@ -37,6 +37,7 @@ export interface CommandNode {
 /** What a word is by the name that help gives it: `<file>`, `<dir>`. */
 const KINDS: Readonly<Record<string, WordKind>> = {
   name: { of: "vm" },
+  image: { of: "image" },
   file: { of: "file" },
   path: { of: "file" },
   kernel: { of: "file" },

@@ -1,10 +1,11 @@
 import { allCommands, type CommandNode, type OptionNode, type WordKind } from "./command_tree.ts";
 
-/** Scripts for each shell, from the tree of commands. Names of VMs are asked for when they are wanted. */
+/** Scripts for each shell, from the tree of commands. Names of VMs and images are asked for when they are wanted. */
 export const completionScript = { bash, zsh, fish } as const;
 
 const VM_NAMES = "spectrum ps --quiet 2>/dev/null";
 const VM_PLACES = `${VM_NAMES} | sed s/$/:/`;
+const IMAGE_NAMES = "spectrum image list --quiet 2>/dev/null";
 
 /** The words behind the program's name: `kernel fetch`. */
 const keyOf = ({ words }: CommandNode) => words.slice(1).join(" ");
@@ -88,6 +89,8 @@ function bashAction(kind: WordKind | undefined): string {
       // A path of ours, or NAME: of a VM, behind which nothing can be offered.
       return 'compopt -o filenames -o nospace 2>/dev/null; COMPREPLY=($(compgen -f -- "$cur") ' +
         `$(compgen -W "$(${VM_PLACES})" -- "$cur"))`;
+    case "image":
+      return `COMPREPLY=($(compgen -W "$(${IMAGE_NAMES})" -- "$cur"))`;
     case "file":
       return 'compopt -o filenames 2>/dev/null; COMPREPLY=($(compgen -f -- "$cur"))';
     case "directory":
@@ -102,6 +105,7 @@ function zsh(program: CommandNode): string {
 # zsh completion of spectrum, made by: spectrum completions zsh
 _spectrum_vms() { local -a names; names=(\${(f)"$(${VM_NAMES})"}); compadd -a names }
 _spectrum_places() { local -a names; names=(\${(f)"$(${VM_NAMES})"}); compadd -S : -a names; _files }
+_spectrum_images() { local -a names; names=(\${(f)"$(${IMAGE_NAMES})"}); compadd -a names }
 ${allCommands(program).map(zshFunction).join("\n")}
 _spectrum "$@"`;
 }
@@ -143,6 +147,7 @@ function zshAction(kind: WordKind): string {
   if ("choices" in kind) return `(${kind.choices.join(" ")})`;
   return {
     vm: "_spectrum_vms",
+    image: "_spectrum_images",
     place: "_spectrum_places",
     file: "_files",
     directory: "_files -/",
@@ -184,6 +189,7 @@ function fishAction(kind: WordKind): string {
   return {
     vm: `-f -a ${quote(`(${VM_NAMES})`)}`,
     place: `-F -a ${quote(`(${VM_PLACES})`)}`,
+    image: `-f -a ${quote(`(${IMAGE_NAMES})`)}`,
     file: "-F",
     directory: `-f -a ${quote("(__fish_complete_directories)")}`,
     nothing: "-f",

@@ -26,6 +26,11 @@ export async function examineHost(): Promise<Finding[]> {
     program("dpkg-deb", "dpkg", "spectrum kernel fetch and build"),
     program("make", "make", "spectrum kernel build"),
     program("gcc", "gcc", "spectrum kernel build"),
+    program("mmdebstrap", "mmdebstrap", "spectrum image build"),
+    ...(Deno.uid() === 0
+      ? []
+      : [program("newuidmap", "uidmap", "spectrum image build as an ordinary user")]),
+    program("mke2fs", "e2fsprogs", "VMs with an image"),
   ];
 }
 
@@ -132,7 +137,9 @@ function runtimeDirectory(): Finding {
 }
 
 function program(name: string, debian: string, purpose: string): Finding {
-  const folders = (Deno.env.get("PATH") ?? "").split(":").filter((folder) => folder !== "");
+  // The last are not in the PATH of an ordinary user, and we look there all the same.
+  const folders = [...(Deno.env.get("PATH") ?? "").split(":"), "/usr/sbin", "/sbin"]
+    .filter((folder) => folder !== "");
   const place = folders.map((folder) => `${folder}/${name}`).find(isFile);
   if (place !== undefined) return { what: name, verdict: "ok", found: place };
   const found = `not found; it is needed for ${purpose}`;

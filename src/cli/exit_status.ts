@@ -1,6 +1,6 @@
 import { ConfigError } from "../config/mod.ts";
 import { KernelError } from "../boot/mod.ts";
-import { KernelBuildError, FetchError } from "../guest/mod.ts";
+import { FetchError, ImageError, KernelBuildError } from "../guest/mod.ts";
 import { HostError } from "../kvm/mod.ts";
 import { MachineError } from "../machine/mod.ts";
 
@@ -31,7 +31,7 @@ export function exitStatusOf(error: unknown): number {
   if (error instanceof ConfigError || error instanceof KernelError) return ExitStatus.Usage;
   if (HOST_ERRORS.some((kind) => error instanceof kind)) return ExitStatus.Host;
   if (error instanceof Interrupted) return ExitStatus.Interrupted;
-  if (error instanceof MachineError) return BY_FAULT[error.fault];
+  if (error instanceof MachineError || error instanceof ImageError) return BY_FAULT[error.fault];
   // Errors of the control plane, which is loaded only when it is used.
   if (error instanceof Error && "exitStatus" in error && typeof error.exitStatus === "number") {
     return error.exitStatus;

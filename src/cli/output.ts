@@ -49,6 +49,15 @@ export function printJson(value: unknown): void {
   console.log(JSON.stringify(value, undefined, 2));
 }
 
+/** Bytes as people read them. */
+export function size(bytes: number): string {
+  const units = ["B", "KiB", "MiB", "GiB", "TiB"];
+  const unit = units.findIndex((_, i) => bytes < 1000 * 1024 ** i);
+  return `${(bytes / 1024 ** unit).toFixed(unit === 0 || bytes >= 100 * 1024 ** unit ? 0 : 1)} ${
+    units[unit]
+  }`;
+}
+
 /** A time span as people read it: the two largest units. */
 export function duration(seconds: number): string {
   const units = [["d", 86400], ["h", 3600], ["min", 60], ["s", 1]] as const;

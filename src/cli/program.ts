@@ -9,6 +9,7 @@ import { addDoctorCommand } from "./doctor.ts";
 import { addEventsCommand } from "./events.ts";
 import { addExecCommand } from "./exec.ts";
 import { addGuestCommand } from "./guest.ts";
+import { addImageCommand } from "./image.ts";
 import { addInfoCommand } from "./info.ts";
 import { addKernelCommand } from "./kernel.ts";
 import { addLogsCommand } from "./logs.ts";
@@ -60,6 +61,7 @@ export function createProgram(context: CliContext): Command {
   addDoctorCommand(program, context);
   addDeviceCommand(program, context);
   addKernelCommand(program);
+  addImageCommand(program);
   addGuestCommand(program, context);
   addCompletionsCommand(program);
   addManCommand(program);

@@ -4,7 +4,7 @@ import { ConfigError, parseConfig, readConfig, type VmConfig } from "../config/m
 import { type Log, readSnapshotInfo, type RunningVm, runVm } from "../machine/mod.ts";
 import type { CliContext } from "./main.ts";
 import { ExitStatus } from "./exit_status.ts";
-import { resolveBoot } from "./resolve_boot.ts";
+import { prepareBoot } from "./resolve_boot.ts";
 import { repeated, repeatedOrNot } from "./option_values.ts";
 import { flagsToInput, type RunFlags } from "./run_options.ts";
 
@@ -31,6 +31,9 @@ export function addRunCommand(program: Command, context: CliContext): void {
     .option("--initrd <file>", "initial RAM disk")
     .option("--cmdline <words>", "added to the kernel's command line")
     .option("--root <disk>", "the disk that is the root file system, such as disk0")
+    .option("--image <image>", "the image that is the root file system, see: spectrum image build")
+    .option("--overlay <size>", "the most that the VM may write on top of its image")
+    .option("--disposable", "throw that away at the VM's end")
     .option("--memory <size>", "memory, such as 512M or 2G")
     .option("--cpus <n>", "number of vCPUs, 1 to 8")
     .option(
@@ -71,7 +74,7 @@ export function addRunCommand(program: Command, context: CliContext): void {
         return await runDetached(config, context.logOptions(), saved?.dir);
       }
       const log = context.log().for({ vm: config.name });
-      const boot = saved?.plan ?? await resolveBoot(config);
+      const boot = saved?.plan ?? await prepareBoot(config, (text) => log.warn(text));
       const outcome = await runVm(config, boot, {
         ...{ log, restore: saved?.dir },
         attend: (vm) => serve(vm, log),

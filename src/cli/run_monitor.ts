@@ -4,7 +4,7 @@ import { Log, readSnapshotInfo, type RunningVm, type RunOutcome, runVm } from ".
 import { openFile, redirect } from "../os/mod.ts";
 import { exitStatusOf } from "./exit_status.ts";
 import { KeptConsole } from "./kept_console.ts";
-import { resolveBoot } from "./resolve_boot.ts";
+import { prepareBoot } from "./resolve_boot.ts";
 
 /** For how long a guest that prints nothing is waited for, in milliseconds; then its kernel is taken to run. */
 const FIRST_OUTPUT_MS = 2000;
@@ -21,7 +21,7 @@ export async function runMonitor(): Promise<void> {
   try {
     const { restore } = order;
     const boot = restore === undefined
-      ? await resolveBoot(config)
+      ? await prepareBoot(config, (text) => log.warn(text))
       : (await readSnapshotInfo(restore)).plan;
     const outcome = await runVm(config, boot, {
       ...{ log, restore, headless: true },

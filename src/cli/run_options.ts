@@ -9,6 +9,9 @@ export interface RunFlags {
   readonly initrd?: string;
   readonly cmdline?: string;
   readonly root?: string;
+  readonly image?: string;
+  readonly overlay?: string;
+  readonly disposable?: boolean;
   readonly memory?: string;
   readonly cpus?: string;
   readonly disk?: readonly string[];
@@ -26,7 +29,7 @@ export interface RunFlags {
 /** The configuration keys that the flags set. Paths are relative to the working directory. */
 export function flagsToInput(flags: RunFlags): VmOverrides {
   const input: Record<string, unknown> = {};
-  for (const key of ["name", "cmdline", "root", "memory"] as const) {
+  for (const key of ["name", "cmdline", "root", "image", "overlay", "memory"] as const) {
     if (flags[key] !== undefined) input[key] = flags[key];
   }
   if (flags.kernel !== undefined) {
@@ -39,6 +42,7 @@ export function flagsToInput(flags: RunFlags): VmOverrides {
   if (flags.disk !== undefined) input.disk = flags.disk.map(parseDiskFlag);
   if (flags.net !== undefined) input.net = flags.net.map(parseNetFlag);
   if (flags.publish !== undefined) input.publish = flags.publish.map(checkPublish);
+  if (flags.disposable) input.disposable = true;
   if (flags.rng) input.rng = {};
   if (flags.vsock) input.vsock = {};
   if (flags.console !== undefined || flags.consoleDevice !== undefined) {

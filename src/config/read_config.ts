@@ -5,7 +5,7 @@ import { ConfigError } from "./config_error.ts";
 import { contextIdOf } from "./context_id.ts";
 import { nearest } from "./nearest.ts";
 import { brokenNetRelation, withNetDefaults } from "./net_relations.ts";
-import { Net, Provides, Vm, type VmConfig, type VmInput, Wl } from "./schema.ts";
+import { Net, Provides, Vm, type VmConfig, type VmInput, Vsock, Wl } from "./schema.ts";
 import { tomlLine } from "./toml_position.ts";
 
 /** Bytes of a file that somebody wrote; more would only fill our memory. */
@@ -79,6 +79,7 @@ export async function parseConfig(
   absolutePaths(written, dirname(resolve(file)));
   const { publish = [], ...set } = overrides;
   const input: Record<string, unknown> = { name: nameOf(file), ...written, ...set };
+  if (input.image !== undefined) input.kernel ??= "small";
   if (publish.length > 0) input.net = withPublished(input.net, publish);
   const refuse = async (at: readonly (string | number)[], reason: string): Promise<never> => {
     // A table is a list of one.
@@ -101,7 +102,13 @@ export async function parseConfig(
 }
 
 function withImplied(config: VmConfig): VmConfig {
-  return withWl(withContextId(config));
+  return withWl(withContextId(withAgent(config)));
+}
+
+/** A distribution wants random numbers as it starts, and commands of its host. */
+function withAgent(config: VmConfig): VmConfig {
+  const { image, rng = {}, vsock = v.parse(Vsock, {}) } = config;
+  return image === undefined ? config : { ...config, rng, vsock };
 }
 
 /** What a VM provides goes over Virtio Wayland, and its events by doorbells. */
@@ -132,6 +139,14 @@ async function readText(path: string): Promise<string> {
 
 /** Rules between keys, which a schema of single keys cannot say: the first that is broken, as key path and reason. */
 function brokenRelation(config: VmConfig): [(string | number)[], string] | undefined {
+  const { image, overlay, disposable, root, initrd } = config;
+  if (image !== undefined) {
+    if (root !== undefined) return [["root"], "the image is the root file system: leave this out"];
+    if (initrd !== undefined) return [["initrd"], "an image is booted by an initrd of ours"];
+  } else if (overlay !== undefined || disposable) {
+    const key = overlay === undefined ? "disposable" : "overlay";
+    return [[key], 'this is about what is written on top of an image: image = "NAME"'];
+  }
   for (const [i, disk] of config.disk.entries()) {
     const { path, socket, provider } = disk;
     if ([path, socket, provider].filter((where) => where !== undefined).length !== 1) {

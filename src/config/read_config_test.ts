@@ -33,6 +33,27 @@ Deno.test("a configuration gets its defaults, and paths relative to its file", a
   assert.equal(plain.name, "app");
 });
 
+Deno.test("a VM with an image has the small kernel, random numbers and sockets without saying so", async () => {
+  const config = await parse('image = "web"\noverlay = "1G"');
+  assert.deepEqual([config.kernel, config.image, config.overlay, config.disposable], [
+    ...["small", "web", 2 ** 30, false],
+  ]);
+  assert.deepEqual(config.rng, {});
+  assert.ok((config.vsock?.cid ?? 0) >= 3);
+  const own = await parse('image = "web"\nkernel = "debian"\n[vsock]\ncid = 77');
+  assert.deepEqual([own.kernel, own.vsock?.cid], ["debian", 77]);
+  const disk = '\n[[disk]]\npath = "a.img"';
+  assert.match(
+    await refusal(`image = "web"\nroot = "disk0"${disk}`),
+    /root: the image is the root/,
+  );
+  assert.match(await refusal('image = "web"\ninitrd = "i"'), /initrd: an image is booted by/);
+  assert.match(await refusal('kernel = "k"\noverlay = "1G"'), /overlay: .* on top of an image/);
+  assert.match(await refusal('kernel = "k"\ndisposable = true'), /disposable: .* on top of an/);
+  assert.match(await refusal('image = "web"\noverlay = "1M"'), /overlay: at least 64M/);
+  assert.match(await refusal('image = "Web"'), /image: use at most 20/);
+});
+
 Deno.test("what is provided goes over Virtio Wayland, with doorbells unless the file says otherwise", async () => {
   const provides = '[[provides]]\nto = "app"\ndevice = "disk1"\nkind = "blk"\npath = "/dev/vda"\n';
   const config = await parseConfig(`kernel = "small"\n${provides}`, "diskvm.toml");

@@ -7,6 +7,8 @@ import { parseSize } from "./size.ts";
 const MIN_MEMORY = 2 ** 20;
 const MAX_MEMORY = 2 ** 36;
 const MAX_CPUS = 8;
+/** Of what a VM writes on top of its image: a file system with a journal. */
+const MIN_OVERLAY = 2 ** 26;
 /** What the MSI-X table of the doorbell function has room for. */
 const MAX_DOORBELLS = 1024;
 
@@ -183,7 +185,7 @@ const cid = v.optional(
 );
 
 /** Sockets between programs of the guest and of the host. */
-const Vsock = v.strictObject({
+export const Vsock = v.strictObject({
   /** The guest's context id; by default one that follows from the VM's name. */
   cid,
   /** `vm:NAME`: the backend runs in that VM, and what the guest reaches are programs there. */
@@ -299,6 +301,18 @@ export const Vm = v.strictObject({
   /** `debian`, `small`, `small:PROFILE`, or the path of a bzImage or PVH ELF image. */
   kernel: path,
   initrd: v.optional(path),
+  /** The image of `spectrum image build` that is the root file system. */
+  image: v.optional(vmName),
+  /** The most that the VM may write on top of its image. */
+  overlay: v.optional(
+    v.pipe(
+      size,
+      v.minValue(MIN_OVERLAY, "at least 64M are needed"),
+      v.check((bytes) => bytes % 4096 === 0, "its size comes in steps of 4 KiB"),
+    ),
+  ),
+  /** What the VM writes on top of its image is thrown away at its end. */
+  disposable: v.optional(flag, false),
   cmdline: v.optional(text, ""),
   /** The disk that is the root file system: `disk0`, `disk1`, … */
   root: v.optional(v.pipe(text, v.regex(/^disk\d+$/, 'name a disk: "disk0" is the first'))),

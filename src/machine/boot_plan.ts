@@ -5,6 +5,16 @@ export interface BootPlan {
   readonly initrd?: string;
   /** Words for the kernel that follow the machine's own. */
   readonly cmdline: string;
-  /** Path of an image of ours that is the VM's last disk, read-only, with the serial `system`. */
-  readonly system?: string;
+  /** Disks of ours behind those of the configuration. */
+  readonly disks?: readonly SystemDisk[];
+}
+
+/** A disk that no configuration names: an image of ours, or what a VM writes on top of one. */
+export interface SystemDisk {
+  /** By which the guest finds it, and name of the device. */
+  readonly serial: string;
+  readonly path: string;
+  readonly readonly: boolean;
+  /** Its name is taken away once it is open, so that it ends with the VM. */
+  readonly disposable?: boolean;
 }

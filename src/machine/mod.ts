@@ -1,6 +1,6 @@
 /** From a VM's configuration to a running machine: assembly, worker supervision, lifecycle. */
 
-export type { BootPlan } from "./boot_plan.ts";
+export type { BootPlan, SystemDisk } from "./boot_plan.ts";
 export {
   type ConsoleGuest,
   ConsoleHub,

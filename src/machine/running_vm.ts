@@ -160,7 +160,7 @@ export class RunningVm implements VmControl, AsyncDisposable {
       hostConsole: consoleSocket?.guest,
       provisions,
       onDeviceChange,
-      system: this.#plan.system,
+      disks: this.#plan.disks,
     });
     this.#devices = devices.parts;
     this.runtime.record({
@@ -410,6 +410,12 @@ export class RunningVm implements VmControl, AsyncDisposable {
         throw new VmStateError(
           this.#state,
           `Cannot take a snapshot of a VM that is ${this.#state}.${hint}`,
+        );
+      }
+      if (this.#plan.disks?.some(({ disposable }) => disposable)) {
+        throw new VmStateError(
+          this.#state,
+          "Cannot take a snapshot of a VM that is disposable: what it has written ends with it.",
         );
       }
       const lost = this.#devices.find(({ kind }) => kind.diesWithBackend);

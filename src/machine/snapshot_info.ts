@@ -25,10 +25,10 @@ export async function readSnapshotInfo(
   // Most runs restore nothing.
   const { readManifest } = await import("./snapshot/read_snapshot.ts");
   const { parseConfig } = await import("../config/mod.ts");
-  const { config, kernel, cmdline, created } = readManifest(dir);
+  const { config, kernel, cmdline, disks, created } = readManifest(dir);
   return {
     config: await parseConfig("", `${dir}/snapshot.json`, { ...config, ...changes }),
-    plan: { kernel, cmdline },
+    plan: { kernel, cmdline, disks },
     created,
   };
 }

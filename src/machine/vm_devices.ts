@@ -11,6 +11,7 @@ import {
 import type { Fd } from "../os/mod.ts";
 import { type Backend, ForeignBackend, WorkerBackend } from "./backend.ts";
 import { type DeviceKind, deviceKinds } from "./device_kind.ts";
+import type { SystemDisk } from "./boot_plan.ts";
 import type { DeviceParts } from "./device_parts.ts";
 import type { OnDeviceChange } from "./device_supervisor.ts";
 import { openDisk } from "./disk_image.ts";
@@ -52,8 +53,8 @@ interface OpenContext {
   readonly hostConsole?: Fd;
   readonly provisions: Provisions;
   readonly onDeviceChange: OnDeviceChange;
-  /** A read-only image of ours, the VM's last disk. */
-  readonly system?: string;
+  /** Disks of ours, the VM's last. */
+  readonly disks?: readonly SystemDisk[];
 }
 
 /**
@@ -64,8 +65,9 @@ interface OpenContext {
 export function openDevices(config: VmConfig, context: OpenContext): VmDevices {
   using opening = new Opening(config, context);
   for (const [i, disk] of config.disk.entries()) opening.disk(`disk${i}`, disk);
-  if (context.system !== undefined) {
-    opening.disk("system", { path: context.system, readonly: true, cache: "auto" });
+  for (const { serial, path, readonly, disposable } of context.disks ?? []) {
+    opening.disk(serial, { path, readonly, cache: "auto" });
+    if (disposable) Deno.removeSync(path);
   }
   for (const [i, net] of config.net.entries()) opening.net(`net${i}`, net);
   if (config.rng !== undefined) opening.rng(config.rng.provider);

@@ -1,4 +1,4 @@
-import { FileTypes } from "./layout.ts";
+import type { FileTypes } from "./layout.ts";
 
 const encoder = new TextEncoder();
 const LONGEST_NAME = 255;

@@ -3,7 +3,8 @@
  * disk, loads those of its file system, mounts it and hands over to its init. Static, no shell, one process.
  *
  * Command line: root=/dev/vda or root=serial:NAME, ro or rw, rootfstype=, rootflags=, init=,
- * rootdelay= (seconds to wait for the disk, 10 when not given).
+ * rootdelay= (seconds to wait for the disk, 10 when not given). With overlay=, a disk as root= has it, the root is only
+ * read, and what is written goes there: an ext4 file system, of which we make folders, and which grows with its disk.
  *
  * It is also process 1 of a device VM's image (serve.c).
  */
@@ -11,11 +12,14 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
+#include <linux/types.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/io.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/reboot.h>
 #include <sys/stat.h>
@@ -162,7 +166,7 @@ static int print_disk(const char *name, void *context)
 	return 0;
 }
 
-static void find_root(const char *root, char *device)
+static void find_disk(const char *what, const char *root, char *device)
 {
 	const char *prefix = "serial:";
 	const char *delay = option("rootdelay");
@@ -182,7 +186,7 @@ static void find_root(const char *root, char *device)
 	}
 	fputs("spectrum-init: the disks that there are:\n", stderr);
 	each_disk(print_disk, NULL);
-	fail("the root disk, %s, did not appear within %d s", root, seconds);
+	fail("the %s disk, %s, did not appear within %d s", what, root, seconds);
 }
 
 /* File systems by what their superblock says, each with where that is. */
@@ -213,7 +217,7 @@ static const char *recognise(const char *device)
 	fail("%s holds none of the file systems that can be a root: ext4, erofs, squashfs, btrfs, xfs", device);
 }
 
-static void mount_root(const char *device)
+static void mount_disk(const char *device, const char *target, int readonly, const char *flags)
 {
 	char list[NAME];
 	const char *type = option("rootfstype");
@@ -221,7 +225,7 @@ static void mount_root(const char *device)
 		type = recognise(device);
 	snprintf(list, sizeof(list), "/modules/%s.order", type);
 	load_modules(list);
-	if (mount(device, "/root", type, read_only() ? MS_RDONLY : 0, option("rootflags")) == 0)
+	if (mount(device, target, type, readonly ? MS_RDONLY : 0, flags) == 0)
 		return;
 	if (errno == EACCES)
 		fail("cannot mount %s to write: the disk is read-only. Say ro instead of rw", device);
@@ -229,6 +233,45 @@ static void mount_root(const char *device)
 		fail("cannot mount %s: it is %s, for which this kernel or initrd has no module. "
 		     "Give an initrd of your own", device, type);
 	fail("cannot mount %s as %s: %s", device, type, strerror(errno));
+}
+
+/* _IOW('f', 16, __u64) of fs/ext4/ext4.h. */
+#define EXT4_IOC_RESIZE_FS _IOW('f', 16, __u64)
+
+/* s_blocks_count_lo and _hi of struct ext4_super_block, which begins at 1024. */
+enum { BLOCKS_LOW = 1028, BLOCKS_HIGH = 1360, BLOCK = 4096 };
+
+/* Lets a file system have all of its disk; where it cannot, it stays as it is. */
+static void grow(const char *device, const char *folder)
+{
+	__u32 low = 0, high = 0;
+	__u64 bytes = 0, blocks;
+	int disk = open(device, O_RDONLY | O_CLOEXEC), top = open(folder, O_RDONLY | O_CLOEXEC);
+	if (ioctl(disk, BLKGETSIZE64, &bytes) == 0 && pread(disk, &low, sizeof(low), BLOCKS_LOW) == sizeof(low) &&
+	    pread(disk, &high, sizeof(high), BLOCKS_HIGH) == sizeof(high)) {
+		blocks = bytes / BLOCK;
+		if (blocks > ((__u64)high << 32 | low) && ioctl(top, EXT4_IOC_RESIZE_FS, &blocks) != 0)
+			fprintf(stderr, "spectrum-init: the overlay cannot grow: %s\n", strerror(errno));
+	}
+	close(disk);
+	close(top);
+}
+
+/* The root is what is on one disk, with what was written on the other in front of it. */
+static void mount_layers(const char *base, const char *overlay)
+{
+	mkdir("/base", 0755), mkdir("/overlay", 0755);
+	mount_disk(base, "/base", 1, option("rootflags"));
+	/* The disk held nothing but zeros when the file system was made, tables of inodes included. */
+	mount_disk(overlay, "/overlay", 0, "noinit_itable");
+	grow(overlay, "/overlay");
+	if ((mkdir("/overlay/upper", 0755) != 0 && errno != EEXIST) ||
+	    (mkdir("/overlay/work", 0755) != 0 && errno != EEXIST))
+		fail("cannot write to %s: %s", overlay, strerror(errno));
+	load_modules("/modules/overlay.order");
+	if (mount("overlay", "/root", "overlay", 0,
+		  "lowerdir=/base,upperdir=/overlay/upper,workdir=/overlay/work,redirect_dir=on,xino=auto") != 0)
+		fail("cannot mount what is on %s in front of %s: %s", overlay, base, strerror(errno));
 }
 
 static void become(char *path)
@@ -244,7 +287,7 @@ static void become(char *path)
 int main(void)
 {
 	static char *const usual[] = { "/sbin/init", "/etc/init", "/bin/init", "/bin/sh" };
-	char device[NAME] = "", *init;
+	char device[NAME] = "", overlay[NAME] = "", *init;
 
 	if (access(COMMAND, F_OK) == 0)
 		serve();
@@ -255,11 +298,16 @@ int main(void)
 	read_text("/proc/cmdline", cmdline, sizeof(cmdline));
 	load_modules("/modules/order");
 
-	const char *root = option("root");
+	const char *root = option("root"), *written = option("overlay");
 	if (root == NULL)
 		fail("the command line does not say which disk is the root: root=/dev/vda");
-	find_root(root, device);
-	mount_root(device);
+	find_disk("root", root, device);
+	if (written != NULL) {
+		find_disk("overlay", written, overlay);
+		mount_layers(device, overlay);
+	} else {
+		mount_disk(device, "/root", read_only(), option("rootflags"));
+	}
 
 	int agent = open_agent();
 	/* What is on top of them is the new root's from now on; a root without the folders does without. */

@@ -10,9 +10,11 @@ const MODULES: ModuleChoice = {
   wanted: ["virtio_console", "pvpanic-mmio"],
   // Of the file systems only that of the disk is loaded. btrfs and xfs are left out: with 8 MB they would be four fifths
   // of the whole.
-  // And the sockets of a guest that has a device for them.
-  onDemand: ["ext4", "erofs", "squashfs", "vmw_vsock_virtio_transport"],
+  // And the sockets of a guest that has a device for them, and what lays one file system in front of another.
+  onDemand: ["ext4", "erofs", "squashfs", "overlay", "vmw_vsock_virtio_transport"],
 };
+/** What the devices of a system take that brings no modules. */
+const DEVICES = ["virtio_net", "virtio_rng"];
 
 /** How many are kept in the cache folder. */
 const KEPT = 8;
@@ -22,6 +24,7 @@ const KEPT = 8;
  * on the kernel's command line (`root=`, `ro`, `rootfstype=`…). Made once for a kernel and an init.
  *
  * @param options.modulesDir `…/lib/modules/VERSION` of the kernel; left out for one that has everything built in
+ * @param options.withDevices the root has no modules of this kernel, so that those of network and the like are here
  * @param options.init path of the init program, see `payload()`
  * @param options.agent path of the agent, which init starts in a guest with a vsock device
  * @returns the path of the initrd in the cache folder
@@ -33,16 +36,20 @@ export async function rootInitrd(
     readonly modulesDir?: string;
     readonly init: string;
     readonly agent: string;
+    readonly withDevices?: boolean;
   },
 ): Promise<string> {
+  const { modulesDir } = options;
+  const modules = options.withDevices
+    ? { ...MODULES, wanted: [...MODULES.wanted ?? [], ...DEVICES] }
+    : MODULES;
   const init = await Deno.readFile(options.init);
   const agent = await Deno.readFile(options.agent);
-  const { modulesDir } = options;
   const dep = modulesDir === undefined
     ? new Uint8Array(0)
     : await Deno.readFile(join(modulesDir, "modules.dep"));
   const key = createHash("sha256")
-    .update(JSON.stringify([modulesDir, MODULES]))
+    .update(JSON.stringify([modulesDir, modules]))
     .update(dep)
     .update(init)
     .update(agent)
@@ -60,7 +67,7 @@ export async function rootInitrd(
     // The kernel opens it before /dev is mounted.
     { kind: "character", path: "dev/console", major: 5, minor: 1 },
     { kind: "file", path: "agent", data: agent, mode: 0o755 },
-    ...(modulesDir === undefined ? [] : await moduleEntries(modulesDir, MODULES)),
+    ...(modulesDir === undefined ? [] : await moduleEntries(modulesDir, modules)),
   ]);
   await Deno.mkdir(directory, { recursive: true });
   // Renamed into place, so that nobody ever sees half of one.

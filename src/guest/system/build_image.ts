@@ -11,7 +11,6 @@ import type { ImageRecord } from "./image_record.ts";
 import type { ImageStore } from "./image_store.ts";
 import { debootstrap, linkedFolder, requireMmdebstrap } from "./mmdebstrap.ts";
 import {
-  type AgentFiles,
   belongs,
   customizeHooks,
   LEFT_OUT,
@@ -37,7 +36,8 @@ export interface ImageBuildOptions {
   readonly release?: string;
   /** Address of an archive to use instead of this machine's. */
   readonly mirror?: string;
-  readonly agent?: AgentFiles;
+  /** Path of the agent's program. */
+  readonly agent: string;
   /** Ends the build; what was downloaded is not downloaded again. */
   readonly signal?: AbortSignal;
 }

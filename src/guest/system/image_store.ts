@@ -111,12 +111,15 @@ export class ImageStore {
   /**
    * Throws away what a VM wrote.
    *
-   * @throws {ImageError} when it keeps nothing
+   * @throws {ImageError} when it keeps nothing, or runs
    */
-  async reset(vm: string): Promise<void> {
+  async reset(vm: string, isRunning: () => boolean): Promise<void> {
     using _lock = await this.lock();
     if (await this.overlay(vm) === undefined) {
       throw new ImageError("usage", `The VM "${vm}" keeps no changes on top of an image.`);
+    }
+    if (isRunning()) {
+      throw new ImageError("usage", `The VM "${vm}" runs. Stop it first: spectrum stop ${vm}`);
     }
     await Deno.remove(this.vmDir(vm), { recursive: true });
     await this.collect();

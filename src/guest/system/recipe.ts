@@ -1,4 +1,6 @@
 import { createHash } from "node:crypto";
+import { dirname } from "node:path";
+import { AGENT_PATH, AGENT_UNIT, AGENT_UNIT_NAME } from "../agent/mod.ts";
 
 /** What every image has beside Debian's essential packages and apt. */
 export const PACKAGES = [
@@ -56,38 +58,27 @@ ExecStartPre=
 ExecStartPre=/usr/bin/ssh-keygen -A
 ExecStartPre=/usr/sbin/sshd -t
 `,
+  [`etc/systemd/system/${AGENT_UNIT_NAME}`]: AGENT_UNIT,
 };
 
-const ENABLED = ["systemd-networkd.service", "systemd-resolved.service"];
+const ENABLED = ["systemd-networkd.service", "systemd-resolved.service", AGENT_UNIT_NAME];
 /** An image is kept up to date by building it again; its file systems are checked by nobody but their journal. */
 const DISABLED = ["apt-daily.timer", "apt-daily-upgrade.timer", "e2scrub_all.timer"];
 
-/** Where our agent is in an image, and what starts it. */
-export interface AgentFiles {
-  /** Path of the program on this machine. */
-  readonly program: string;
-  /** Where it is to be, without a leading `/`. */
-  readonly path: string;
-  readonly unitName: string;
-  readonly unit: string;
-}
-
-/** A step of mmdebstrap in the finished root file system: a line for a shell whose `$1` is its path, or one of its own. */
-export function customizeHooks(agent?: AgentFiles): string[] {
-  const files = agent === undefined
-    ? FILES
-    : { ...FILES, [`etc/systemd/system/${agent.unitName}`]: agent.unit };
-  const enabled = [...ENABLED, ...(agent === undefined ? [] : [agent.unitName])];
+/**
+ * Steps of mmdebstrap in the finished root file system: lines for a shell whose `$1` is its path, or commands of its own.
+ *
+ * @param agent path of our agent's program
+ */
+export function customizeHooks(agent: string): string[] {
   return [
-    ...Object.entries(files).map(([path, text]) =>
+    ...Object.entries(FILES).map(([path, text]) =>
       `printf %s ${quote(text)} | install -D -m 644 /dev/stdin "$1/${path}"`
     ),
-    ...(agent === undefined ? [] : [
-      `install -d "$1/${agent.path.replace(/\/[^/]*$/, "")}"`,
-      `upload ${quote(agent.program)} /${agent.path}`,
-      `chmod 755 "$1/${agent.path}"`,
-    ]),
-    `chroot "$1" systemctl --quiet enable ${enabled.join(" ")}`,
+    `install -d "$1${dirname(AGENT_PATH)}"`,
+    `upload ${quote(agent)} ${AGENT_PATH}`,
+    `chmod 755 "$1${AGENT_PATH}"`,
+    `chroot "$1" systemctl --quiet enable ${ENABLED.join(" ")}`,
     // Those that the packages bring.
     `chroot "$1" systemctl --quiet disable ${DISABLED.join(" ")} 2>/dev/null || true`,
     // A link into a folder of a running system: for the script's programs it is this machine's.
@@ -125,14 +116,11 @@ export function belongs({ path, kind, size = 0 }: { path: string; kind: string; 
 }
 
 /** Changes with all that images are made of beside Debian's packages. */
-export async function recipeHash(agent?: AgentFiles): Promise<string> {
-  const hash = createHash("sha256").update(
-    JSON.stringify([PACKAGES, LEFT_OUT, NOT_LEFT_OUT, customizeHooks(), String(TRACES)]),
-  );
-  if (agent !== undefined) {
-    hash.update(agent.unit).update(agent.path).update(await Deno.readFile(agent.program));
-  }
-  return hash.digest("hex");
+export async function recipeHash(agent: string): Promise<string> {
+  // Where the agent is on this machine makes no difference.
+  const steps = [PACKAGES, LEFT_OUT, NOT_LEFT_OUT, customizeHooks(""), String(TRACES)];
+  return createHash("sha256").update(JSON.stringify(steps)).update(await Deno.readFile(agent))
+    .digest("hex");
 }
 
 /** A word for a shell, and for mmdebstrap's own commands. */

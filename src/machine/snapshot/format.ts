@@ -22,6 +22,10 @@ export const Manifest = v.object({
   config: v.record(text, v.unknown()),
   kernel: text,
   cmdline: text,
+  /** Disks of ours, as the boot plan has them. */
+  disks: v.optional(v.array(
+    v.strictObject({ serial: text, path: text, readonly: v.boolean() }),
+  )),
   memory: v.array(v.strictObject({ guestAddress: whole, size: whole })),
   /** Of the state's file. */
   stateSha256: text,

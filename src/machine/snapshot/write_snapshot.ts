@@ -70,6 +70,7 @@ async function writeFiles(dir: string, machine: MachineAtRest): Promise<void> {
     config,
     kernel: plan.kernel,
     cmdline: plan.cmdline,
+    disks: plan.disks?.map(({ serial, path, readonly }) => ({ serial, path, readonly })),
     memory: memory.regions.map(({ guestAddress, size }) => ({ guestAddress, size })),
     stateSha256: await sha256(json),
   };
