@@ -20,6 +20,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include <linux/vm_sockets.h>
+#include "machine.h"
 #include "session.h"
 
 enum {
@@ -135,6 +136,8 @@ int main(int count, char **arguments)
 	sigprocmask(SIG_BLOCK, &children, NULL);
 	sigemptyset(&waiting);
 
+	if (!on_unix)
+		wait_for_init();
 	int listener = on_unix ? listen_unix(arguments[2]) : listen_vsock();
 	for (;;) {
 		struct pollfd wait = { .fd = listener, .events = POLLIN };

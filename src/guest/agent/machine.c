@@ -14,6 +14,9 @@ enum { GRACE_S = 3 };
 /* A clock that is less wrong is left to whoever else keeps it, in milliseconds. */
 enum { CLOCK_TOLERANCE_MS = 50 };
 
+/* How often we look at init, and how long before we take it for what it is, and for how long at the most. */
+enum { LOOK_US = 20000, SETTLE_LOOKS = 1000000 / LOOK_US, MAX_LOOKS = 60 * SETTLE_LOOKS };
+
 static int init_is(const char *name)
 {
 	char target[256];
@@ -23,6 +26,15 @@ static int init_is(const char *name)
 	target[length] = 0;
 	const char *slash = strrchr(target, '/');
 	return strcmp(slash == NULL ? target : slash + 1, name) == 0;
+}
+
+void wait_for_init(void)
+{
+	/* The init of our initial RAM disk is /init, and so may another be. */
+	for (int looks = 0; init_is("init") && looks < SETTLE_LOOKS; looks++)
+		usleep(LOOK_US);
+	for (int looks = 0; init_is("systemd") && access("/run/systemd/private", F_OK) != 0 && looks < MAX_LOOKS; looks++)
+		usleep(LOOK_US);
 }
 
 void power_off(struct connection *connection)
