@@ -15,6 +15,7 @@ Deno.test("[net] without more words is a way out for anybody, with an address th
   assert.match(stableMac("app", "net0"), /^02(:[0-9a-f]{2}){5}$/);
   assert.notEqual(stableMac("app", "net0"), stableMac("app", "net1"));
   assert.notEqual(stableMac("app", "net0"), stableMac("apq", "net0"));
+  assert.notEqual(stableMac("app", "net0", "one"), stableMac("app", "net0", "another"));
   assert.deepEqual((await parse("")).net, []);
 });
 

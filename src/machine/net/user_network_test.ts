@@ -40,6 +40,7 @@ function answersArp(stream: Fd): boolean {
 
 interface Scene {
   readonly network: UserNetwork;
+  readonly starter: Starter;
   /** What was told, and the streams that came with it. */
   readonly told: string[];
   readonly found: Fd[];
@@ -65,7 +66,7 @@ async function withNetwork(
       },
     });
     try {
-      await body({ network, told, found });
+      await body({ network, starter, told, found });
     } finally {
       network[Symbol.dispose]();
       await starter.close();
@@ -156,6 +157,22 @@ Deno.test("a port that somebody has is named before passt is started, and publis
     assert.throws(() => tryPort("udp", "127.0.0.1", free), { code: "EADDRINUSE" });
   });
   tryPort("tcp", "127.0.0.1", free);
+});
+
+Deno.test("passt does not survive those who started it", async () => {
+  await withNetwork([], async ({ network, starter }) => {
+    await network.open();
+    const { pid } = network;
+    Deno.kill(starter.pid, "SIGKILL");
+    const isThere = () => {
+      try {
+        return !/^State:\s*Z/m.test(Deno.readTextFileSync(`/proc/${pid}/status`));
+      } catch {
+        return false;
+      }
+    };
+    await eventually(() => !isThere(), "passt goes on");
+  });
 });
 
 Deno.test("why passt cannot serve is said in its own words", async () => {
