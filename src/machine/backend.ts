@@ -1,6 +1,7 @@
 import { connectUnix, type Fd, OsError, type Owned, socketPair } from "../os/mod.ts";
 import { DisconnectedError, RequestError } from "../msg/mod.ts";
 import type { Starter } from "../sandbox/mod.ts";
+import type { DirectImage } from "./image_lock.ts";
 import { MachineError } from "./outcome.ts";
 import type { LimitInfo, NetInfo } from "./vm_control.ts";
 import {
@@ -52,16 +53,31 @@ export class WorkerBackend implements Backend {
   #throttledNow = { times: 0, milliseconds: 0 };
   #worker: Worker | undefined;
   #starting: Promise<void> | undefined;
+  readonly #image: DirectImage | undefined;
+  #waiting = new AbortController();
 
-  constructor(starter: Starter, device: WorkerDevice, services: WorkerServices = {}) {
+  /** @param image where each worker must have its disk anew */
+  constructor(
+    starter: Starter,
+    device: WorkerDevice,
+    services: WorkerServices = {},
+    image?: DirectImage,
+  ) {
     this.#starter = starter;
     this.#device = device;
     this.#services = { ...services, onThrottled: (throttled) => this.#throttledNow = throttled };
+    this.#image = image;
     this.permissions = ["none", ...holdings(device, services)].join("; ");
   }
 
   get pid(): number | undefined {
     return this.#worker?.child.pid;
+  }
+
+  get away(): string | undefined {
+    return this.#image?.isWaiting
+      ? "its disk has requests of a former worker to finish"
+      : undefined;
   }
 
   get limit(): LimitInfo | undefined {
@@ -83,11 +99,14 @@ export class WorkerBackend implements Backend {
     this.#throttled.times += this.#throttledNow.times;
     this.#throttled.milliseconds += this.#throttledNow.milliseconds;
     this.#throttledNow = { times: 0, milliseconds: 0 };
+    this.#waiting = new AbortController();
+    using disk = await this.#image?.open(this.#waiting.signal);
+    const given = disk === undefined ? device : { ...device, disk: disk.borrow() };
     const [ours, theirs] = socketPair();
     using _given = theirs;
     const frontend = { how: "connected", socket: theirs.borrow() } as const;
     this.failure = undefined;
-    const starting = startWorker(this.#starter, device, frontend, this.#services);
+    const starting = startWorker(this.#starter, given, frontend, this.#services);
     const started = starting.then((worker) => {
       this.#worker = worker;
       worker.ready.catch((error) => {
@@ -114,6 +133,7 @@ export class WorkerBackend implements Backend {
   }
 
   kill(): void {
+    this.#waiting.abort(new MachineError("internal", "The wait for the disk was ended."));
     this.#worker?.child.kill();
   }
 

@@ -15,6 +15,7 @@ import type { SystemDisk } from "./boot_plan.ts";
 import type { DeviceParts } from "./device_parts.ts";
 import type { OnDeviceChange } from "./device_supervisor.ts";
 import { openDisk } from "./disk_image.ts";
+import { DirectImage } from "./image_lock.ts";
 import type { Host } from "./host.ts";
 import { DoorbellHost } from "./doorbell_host.ts";
 import { HostPorts } from "./host_ports.ts";
@@ -114,7 +115,8 @@ class Opening implements Disposable {
       serial: name,
       limit: ratesOf(limit),
     };
-    this.#add(name, blk, queues, this.#worker({ kind: "blk", ...held }));
+    const image = cache === "none" ? new DirectImage(fd) : undefined;
+    this.#add(name, blk, queues, this.#worker({ kind: "blk", ...held }, {}, image));
   }
 
   net(name: string, config: NetConfig): void {
@@ -206,8 +208,8 @@ class Opening implements Disposable {
     this.#parts.push({ name, kind, backend, maxQueues, history: { restarts: 0 }, ...more });
   }
 
-  #worker(device: WorkerDevice, services?: WorkerServices): WorkerBackend {
-    return new WorkerBackend(this.#context.host.starter, device, services);
+  #worker(device: WorkerDevice, services?: WorkerServices, image?: DirectImage): WorkerBackend {
+    return new WorkerBackend(this.#context.host.starter, device, services, image);
   }
 
   #provided(device: string, provider: string): ProviderBackend {

@@ -41,6 +41,11 @@ export function openFile(path: string, flags: OpenFlags = {}): Owned<Fd> {
   return Fd.own(check(monitor().sp_open(cString(path), bits, flags.mode ?? 0o666), "open", path));
 }
 
+/** Opens the file behind a descriptor once more, in the same way: an open file of its own, with its own locks. */
+export function reopen(fd: Fd): Owned<Fd> {
+  return openFile(`/proc/self/fd/${fd.raw()}`, openMode(fd));
+}
+
 /** What a descriptor is. */
 export interface FileStat {
   /** Bytes; of a block device, too. */

@@ -22,6 +22,7 @@ export {
   type OpenFlags,
   openMode,
   read,
+  reopen,
   truncate,
   write,
   writeAll,
