@@ -50,6 +50,11 @@ export class DeviceBench implements Disposable {
     return driver;
   }
 
+  /** Another queue on the rings of a driver, as after a predecessor of the device. */
+  restart(driver: MockDriver, index: number, options: Partial<VirtqueueOptions>): void {
+    this.#queues[index] = driver.queue({ index, ...options });
+  }
+
   queue(index = 0): Virtqueue {
     return this.#queues[index];
   }

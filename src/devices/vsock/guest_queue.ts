@@ -84,8 +84,6 @@ export class GuestQueue implements Disposable {
       const room = Math.min(chains[count].writableBytes - HEADER, most - vector.bytes);
       appendWritable(vector, chains[count], HEADER, HEADER + room);
       count++;
-      // Buffers that a predecessor had in hand are given back one by one.
-      if (this.#queue?.resubmitsLeft !== 0) break;
     }
     if (count === 0) return NO_BUFFER;
     const bytes = readv(socket, vector);

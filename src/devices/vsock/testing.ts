@@ -101,7 +101,7 @@ export class Guest implements Disposable {
   }
 
   /** Gives the device a buffer, of the usual shape unless said otherwise. */
-  offer(pieces: readonly number[] = [VsockHeader.size, BUFFER]): void {
+  offer(pieces: readonly number[] = [VsockHeader.size, BUFFER]): number {
     const slot = this.#freeSlots.pop();
     assert.ok(slot !== undefined);
     let address = BUFFERS_AT + slot * SLOT;
@@ -112,6 +112,7 @@ export class Guest implements Disposable {
     });
     const { head } = this.receive.add(shape);
     this.#offered.set(head, { slot, shape });
+    return head;
   }
 
   /** A port of the host is reached: its end, and ours is in {@link reached}. */

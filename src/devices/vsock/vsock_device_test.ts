@@ -317,6 +317,26 @@ Deno.test("there are so many connections and no more; who says nothing makes roo
   assert.equal(read(waits), -Errno.EAGAIN);
 });
 
+Deno.test("buffers that a predecessor had in hand are used once each", () => {
+  using guest = new Guest({ base: 65_530, buffers: 0 });
+  const taken = [guest.offer(), guest.offer(), guest.offer()];
+  guest.bench.restart(guest.receive, 0, { resubmit: [taken[2], taken[0], taken[1]] });
+  guest.packet(Op.Request, PORTS);
+  const host = guest.reached[0];
+  for (let i = 0; i < 20; i++) guest.offer();
+  const used = guest.receive.takeUsed();
+  // The first fills a buffer, so that more are taken for what follows, which is nothing.
+  for (const bytes of [4096, 9000, 3, 30_000]) {
+    write(host, "x".repeat(bytes));
+    guest.turn();
+    const filled = guest.receive.takeUsed();
+    used.push(...filled);
+    assert.equal(filled.reduce((sum, { written }) => sum + written - VsockHeader.size, 0), bytes);
+  }
+  assert.deepEqual(used.slice(0, 3).map(({ head }) => head), [taken[2], taken[0], taken[1]]);
+  assert.equal(guest.bench.queue(0).base, (65_530 + used.length) & 0xffff);
+});
+
 Deno.test("a driver that begins anew has no connections; one that goes on after a predecessor of ours is told", () => {
   using guest = new Guest();
   const host = guest.open(PORTS);
