@@ -59,7 +59,7 @@ function brokenProvided(net: NetConfig, vm: string): Broken | undefined {
   if (net.provider === `vm:${vm}`) {
     return [["provider"], "a VM cannot provide its own devices; name another"];
   }
-  for (const key of ["out", "tap", "mac", "mtu", "queues", "dns"] as const) {
+  for (const key of ["out", "tap", "mac", "mtu", "queues", "dns", "limit"] as const) {
     if (net[key] !== undefined) {
       return [[key], "that is up to the backend in the other VM: say it there"];
     }

@@ -55,22 +55,24 @@ const Limits = v.strictObject({
   overhead: v.optional(v.pipe(size, v.minValue(64 * 2 ** 20, "at least 64M are needed"))),
 });
 
-/** How much a disk may do. */
-const limit = v.optional(v.strictObject({
-  /** Requests a second. */
-  iops: v.optional(wholeNumber("requests a second", 1e9)),
-  /** Bytes a second. */
-  bandwidth: v.optional(v.pipe(size, v.minValue(4096, "at least 4K a second are needed"))),
-  /** Seconds of these rates that may be used at once. */
-  burst: v.optional(
-    v.pipe(
-      v.number("a number of seconds is expected"),
-      v.minValue(0.01, "at least 0.01 s are needed"),
-      v.maxValue(3600, "at most an hour is possible"),
-    ),
-    1,
+const bandwidth = v.pipe(size, v.minValue(4096, "at least 4K a second are needed"));
+/** Seconds of a rate that may be used at once. */
+const burst = v.optional(
+  v.pipe(
+    v.number("a number of seconds is expected"),
+    v.minValue(0.01, "at least 0.01 s are needed"),
+    v.maxValue(3600, "at most an hour is possible"),
   ),
+  1,
+);
+/** Requests and bytes a second of a disk. */
+const diskLimit = v.optional(v.strictObject({
+  iops: v.optional(wholeNumber("requests a second", 1e9)),
+  bandwidth: v.optional(bandwidth),
+  burst,
 }));
+/** Bytes a second of a network device, each way. */
+const netLimit = v.optional(v.strictObject({ bandwidth, burst }));
 /** `vm:NAME`: the device's backend runs in that VM. */
 const provider = v.optional(
   v.pipe(text, v.regex(/^vm:[a-z0-9][a-z0-9-]{0,19}$/, '"vm:" and the name of a VM is expected')),
@@ -91,7 +93,7 @@ const Disk = v.strictObject({
   /** Request queues; by default one for each vCPU, at most 4. */
   queues,
   /** What it may do; all that it can when left out. */
-  limit,
+  limit: diskLimit,
 });
 
 const mac = v.optional(
@@ -130,6 +132,8 @@ export const Net = v.strictObject({
       v.maxValue(65520, "at most 65520 is possible"),
     ),
   ),
+  /** What it may carry; all that it can when left out. */
+  limit: netLimit,
   /** Pairs of queues, of a tap. */
   queues: v.optional(wholeNumber("queue pairs", 8)),
   /** Ports of the host that lead to the guest: `8080:80`, `127.0.0.1:2222:22`, `5353:53/udp`. */

@@ -95,6 +95,12 @@ export class Limiter {
     this.#bytes?.take(bytes);
   }
 
+  /** A request of so many bytes, which had passed, did not take place. */
+  tookBack(bytes: number): void {
+    this.#operations?.take(-1);
+    this.#bytes?.take(-bytes);
+  }
+
   /** Milliseconds after which all queues are to be looked at again; -1 when that need not be. */
   get delay(): number {
     const now = this.#now();

@@ -52,12 +52,13 @@ export function openDevice(
     case "console":
       return new ConsoleDevice(window, setUp.input?.move(), setUp.output.move());
     case "net": {
-      const { end, mac, mtu, pairs } = setUp;
+      const { end, mac, mtu, pairs, limit } = setUp;
       if (end.kind === "tap" && end.queues.length !== pairs) {
         const text = `${pairs} pairs of queues need as many queues of the tap`;
         throw new RequestError("unusable", text);
       }
-      return new NetDevice(window, { end: openNetEnd(end, window, log), mac, mtu, pairs });
+      const opened = openNetEnd(end, window, log);
+      return new NetDevice(window, { end: opened, mac, mtu, pairs, limit, onThrottled });
     }
     case "rng":
       return new RngDevice();

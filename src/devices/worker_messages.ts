@@ -82,6 +82,7 @@ const Device = v.variant("kind", [
     mtu: v.optional(mtu),
     /** Pairs of queues. */
     pairs,
+    limit: v.optional(limits),
   }),
 ], "it is no kind of device");
 

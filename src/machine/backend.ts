@@ -81,7 +81,7 @@ export class WorkerBackend implements Backend {
   }
 
   get limit(): LimitInfo | undefined {
-    const limit = this.#device.kind === "blk" ? this.#device.limit : undefined;
+    const limit = "limit" in this.#device ? this.#device.limit : undefined;
     if (limit === undefined) return undefined;
     const { operations, bytes } = limit;
     const [before, now] = [this.#throttled, this.#throttledNow];

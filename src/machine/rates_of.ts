@@ -1,8 +1,6 @@
-import type { DiskConfig } from "../config/mod.ts";
-
 /** A limit as a worker takes it. */
 export function ratesOf(
-  limit: DiskConfig["limit"],
+  limit: { iops?: number; bandwidth?: number; burst: number } | undefined,
 ): { operations?: number; bytes?: number; burst: number } | undefined {
   if (limit === undefined) return undefined;
   const { iops: operations, bandwidth: bytes, burst } = limit;

@@ -120,14 +120,14 @@ class Opening implements Disposable {
   }
 
   net(name: string, config: NetConfig): void {
-    const { out, tap, provider, mac = stableMac(this.#config.name, name), mtu, queues = 1 } =
+    const { out, tap, provider, mac = stableMac(this.#config.name, name), mtu, queues = 1, limit } =
       config;
     const { host: { starter }, log, onDeviceChange: onChange } = this.#context;
     if (provider !== undefined) {
       this.#addNet(name, MOST_PAIRS, this.#provided(name, provider));
     } else if (out === "tap" && tap !== undefined) {
       const opened = openTap(tap, queues).map((queue) => this.#owned.use(queue));
-      this.#addNet(name, queues, new TapBackend(starter, { tap, mac, mtu, queues: opened }));
+      this.#addNet(name, queues, new TapBackend(starter, { tap, mac, mtu, queues: opened, limit }));
     } else {
       const about = { device: name, config, mac, log: log.for({ component: name }), onChange };
       this.#addNet(name, 1, this.#owned.use(new UserNetBackend({ starter, ...about })));

@@ -34,7 +34,12 @@ export {
 export { MAX_QUEUE_SIZE, ringBytes, type RingPlacement } from "./ring_layout.ts";
 export { DeviceStatus } from "./status.ts";
 export { type QueueFault, queueFaultText } from "./queue_fault.ts";
-export { type CompletionLog, Virtqueue, type VirtqueueOptions } from "./virtqueue.ts";
+export {
+  type CompletionLog,
+  type QueueGate,
+  Virtqueue,
+  type VirtqueueOptions,
+} from "./virtqueue.ts";
 export {
   VSOCK_FIRST_GUEST_CID,
   VSOCK_HOST_CID,

@@ -43,6 +43,17 @@ export interface VirtqueueOptions {
   readonly resubmit?: readonly number[];
 }
 
+/** Who lets a device take chains from a queue, one by one, and hears of what comes of them. */
+export interface QueueGate {
+  /** Whether the next chain may be taken, if there is one. */
+  lets(queue: Virtqueue): boolean;
+  taken(chain: DescriptorChain): void;
+  /** It was not used after all. */
+  putBack(chain: DescriptorChain): void;
+  /** @param written bytes for the driver */
+  used(written: number): void;
+}
+
 /** A device takes at most so many chains before others have their turn. */
 const CHAINS_PER_ROUND = 256;
 
@@ -70,6 +81,8 @@ const CHAINS_PER_ROUND = 256;
 export class Virtqueue {
   readonly index: number;
   readonly size: number;
+  /** All may be taken at once when left out. */
+  gate: QueueGate | undefined;
   readonly #options: VirtqueueOptions;
   readonly #memory: GuestMemory;
   readonly #desc: number;
@@ -147,6 +160,7 @@ export class Virtqueue {
   /** Takes the next chain into `chain`. False when there is none, it is others' turn, or the queue is broken. */
   next(chain: DescriptorChain): boolean {
     if (this.#fault !== undefined || this.#budget === 0) return false;
+    if (this.gate !== undefined && !this.gate.lets(this)) return false;
     const resubmitted = this.#resubmit.length > 0;
     let head: number;
     if (resubmitted) {
@@ -166,12 +180,14 @@ export class Virtqueue {
     chain.head = head;
     this.#budget--;
     if (this.#log !== undefined) this.#log.taken(head);
+    if (this.gate !== undefined) this.gate.taken(chain);
     return true;
   }
 
   /** Makes the chain that was taken last available again, untouched. Several of them: the last one first. */
   putBack(chain: DescriptorChain): void {
     if (this.#log !== undefined) this.#log.putBack(chain.head);
+    if (this.gate !== undefined) this.gate.putBack(chain);
     if (chain.isResubmitted) this.#resubmit.push(chain.head);
     else this.#next = (this.#next - 1) & 0xffff;
   }
@@ -193,6 +209,7 @@ export class Virtqueue {
     const at = (this.#usedIndex & this.#mask) * 2;
     this.#usedRing[at] = head;
     this.#usedRing[at + 1] = written;
+    if (this.gate !== undefined) this.gate.used(written);
     if (this.#log !== undefined) {
       this.#unpublished[(this.#usedIndex - this.#publishedIndex) & this.#mask] = head;
       this.#log.completing(head);

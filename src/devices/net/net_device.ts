@@ -14,6 +14,8 @@ import { DiscardEnd } from "./discard_end.ts";
 import { parseMac } from "./mac.ts";
 import { NetControlQueue } from "./net_control.ts";
 import { type NetEnd, NetEndError } from "./net_end.ts";
+import type { Limit, Throttled } from "../limiter.ts";
+import { RateGates } from "./rate_gates.ts";
 import { ReceiveBuffers } from "./receive_buffers.ts";
 
 /** What a network device is made of. */
@@ -26,6 +28,12 @@ export interface NetOptions {
   readonly mtu?: number;
   /** Of a receive and a transmit queue; 1 when left out. */
   readonly pairs?: number;
+  /** The rate that its packets may have, each way. */
+  readonly limit?: Limit;
+  /** The limit's clock, in milliseconds; that of the process when left out. */
+  readonly now?: () => number;
+  /** Told what the limit holds back. */
+  readonly onThrottled?: (throttled: Throttled) => void;
 }
 
 const MAX_PAIRS = 8;
@@ -70,6 +78,7 @@ export class NetDevice implements VirtioDevice, Disposable {
   #end: NetEnd;
   readonly #buffers: readonly ReceiveBuffers[];
   readonly #control: NetControlQueue;
+  readonly #gates: RateGates | undefined;
   readonly #poller = new Poller();
   readonly #events = new Uint32Array(new ArrayBuffer(8 * EVENTS));
   #accepted = 0n;
@@ -81,7 +90,8 @@ export class NetDevice implements VirtioDevice, Disposable {
   #announce: (() => void) | undefined;
 
   /** @throws NetEndError when an option cannot be */
-  constructor(window: Window, { end, mac, mtu, pairs = 1 }: NetOptions) {
+  constructor(window: Window, options: NetOptions) {
+    const { end, mac, mtu, pairs = 1, limit, now, onThrottled: report } = options;
     if (!Number.isInteger(pairs) || pairs < 1 || pairs > MAX_PAIRS) {
       throw new NetEndError(`a network device has 1 to ${MAX_PAIRS} pairs of queues`);
     }
@@ -90,6 +100,7 @@ export class NetDevice implements VirtioDevice, Disposable {
     }
     const address = parseMac(mac);
     if (address === undefined) throw new NetEndError(`"${mac}" is no MAC address of a device`);
+    this.#gates = limit && new RateGates(limit, { now, report });
     this.#mac = address;
     this.#pairs = pairs;
     this.#kind = end.kind;
@@ -146,6 +157,7 @@ export class NetDevice implements VirtioDevice, Disposable {
     if (index === this.#controlIndex) return this.#control.process(queue);
     const pair = index >> 1;
     if (pair >= this.#pairs) return;
+    queue.gate = index % 2 === 1 ? this.#gates?.send : this.#gates?.receive;
     if (index % 2 === 1) this.#end.send(pair, queue);
     else {
       if (!this.#running[pair]) {
@@ -163,7 +175,12 @@ export class NetDevice implements VirtioDevice, Disposable {
     this.#enablePairs();
   }
 
+  get delay(): number {
+    return this.#gates?.delay ?? -1;
+  }
+
   settle(): void {
+    this.#gates?.forget();
     this.#end.settle();
     for (const buffers of this.#buffers) buffers.settle();
   }

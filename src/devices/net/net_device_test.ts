@@ -149,6 +149,34 @@ Deno.test("a full stream makes the guest wait; nothing is lost, cut or out of or
   assert.equal(scene.transmit.usedIndex, 40);
 });
 
+Deno.test("packets beyond the limit wait, each way, in their order", () => {
+  let now = 0;
+  const told: { times: number; milliseconds: number }[] = [];
+  using scene = new NetScene({
+    limit: { bytes: 100_000, burst: 0.1 },
+    now: () => now,
+    onThrottled: (each) => told.push(each),
+  });
+  const frames = Array.from({ length: 50 }, (_, i) => frame(1000, i));
+  for (let i = 0; i < 100; i++) scene.receive.add([1100]);
+  for (const bytes of frames) scene.transmit.add([packet(bytes)], { indirect: true });
+  scene.peer.send(...frames);
+  const got: Uint8Array[] = [];
+  let came = 0;
+  for (let steps = 0; got.length < 50 || came < 50; steps++) {
+    assert(steps < 500, `${got.length} went and ${came} came`);
+    scene.run();
+    got.push(...scene.peer.frames());
+    came += scene.receive.takeUsed().length;
+    const most = 10 + 2 + now / 10;
+    assert(got.length <= most && came <= most + 64, `${got.length} and ${came} at ${now} ms`);
+    now += Math.max(scene.device.delay, 0);
+  }
+  assert.deepEqual(got, frames);
+  assert(now >= 380 && now <= 800, `${now} ms`);
+  assert((told.at(-1)?.times ?? 0) > 0);
+});
+
 Deno.test("memory can be taken away while the stream is full: what it has half of is finished", () => {
   using scene = new NetScene();
   const frames = Array.from({ length: 30 }, (_, i) => frame(20_000 + i, i));

@@ -2,10 +2,11 @@ import type { NetConfig } from "../../config/mod.ts";
 import type { Fd } from "../../os/mod.ts";
 import type { Starter } from "../../sandbox/mod.ts";
 import { WorkerBackend } from "../backend.ts";
+import { ratesOf } from "../rates_of.ts";
 import type { NetInfo } from "../vm_control.ts";
 
 /** Which tap, and what its guest is told. */
-export interface TapOptions extends Pick<NetConfig, "mtu"> {
+export interface TapOptions extends Pick<NetConfig, "mtu" | "limit"> {
   readonly tap: string;
   readonly mac: string;
   /** A queue for each pair of the device. */
@@ -16,9 +17,9 @@ export interface TapOptions extends Pick<NetConfig, "mtu"> {
 export class TapBackend extends WorkerBackend {
   readonly net: NetInfo;
 
-  constructor(starter: Starter, { tap, mac, mtu = mtuOf(tap), queues }: TapOptions) {
+  constructor(starter: Starter, { tap, mac, mtu = mtuOf(tap), queues, limit }: TapOptions) {
     super(starter, {
-      ...{ kind: "net", mac, mtu, pairs: queues.length },
+      ...{ kind: "net", mac, mtu, pairs: queues.length, limit: ratesOf(limit) },
       end: { kind: "tap", queues: queues.map((queue) => queue.borrow()) },
     });
     this.net = { out: "tap", link: "up", mac, tap, publish: [] };

@@ -1,9 +1,11 @@
+import type { NetConfig } from "../../config/mod.ts";
 import { type Fd, type Owned, socketPair } from "../../os/mod.ts";
 import type { Starter } from "../../sandbox/mod.ts";
 import { type Backend, WorkerBackend } from "../backend.ts";
 import type { OnDeviceChange } from "../device_supervisor.ts";
 import type { Log } from "../log.ts";
-import type { NetInfo } from "../vm_control.ts";
+import { ratesOf } from "../rates_of.ts";
+import type { LimitInfo, NetInfo } from "../vm_control.ts";
 import type { WorkerDevice } from "../worker.ts";
 import { PASST_MTU, type PasstConfig } from "./passt_arguments.ts";
 import { requireFreePorts } from "./published_ports.ts";
@@ -13,7 +15,7 @@ import { UserNetwork } from "./user_network.ts";
 export interface UserNetOptions {
   readonly starter: Starter;
   readonly device: string;
-  readonly config: PasstConfig;
+  readonly config: PasstConfig & Pick<NetConfig, "limit">;
   readonly mac: string;
   readonly log: Log;
   readonly onChange: OnDeviceChange;
@@ -39,10 +41,11 @@ export class UserNetBackend implements Backend, Disposable {
     const [noStream, other] = socketPair();
     other[Symbol.dispose]();
     const mtu = config.mtu ?? PASST_MTU;
+    const limit = ratesOf(config.limit);
     this.#mac = mac;
     this.#publish = config.publish;
     this.#noStream = noStream;
-    this.#device = (stream) => ({ kind: "net", mac, mtu, pairs: 1, end: endOf(stream) });
+    this.#device = (stream) => ({ kind: "net", mac, mtu, pairs: 1, limit, end: endOf(stream) });
     this.#worker = new WorkerBackend(starter, this.#device(noStream));
     this.#network = new UserNetwork({
       ...{ starter, config, device, log },
@@ -68,6 +71,10 @@ export class UserNetBackend implements Backend, Disposable {
 
   get failure(): string | undefined {
     return this.#worker.failure;
+  }
+
+  get limit(): LimitInfo | undefined {
+    return this.#worker.limit;
   }
 
   get net(): NetInfo {
