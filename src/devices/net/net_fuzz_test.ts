@@ -184,7 +184,9 @@ class FuzzQueue {
       if (offered !== undefined) {
         let most = 0;
         for (let i = 1; i < offered.writable.length; i += 2) most += offered.writable[i];
-        if (this.queue.fault === undefined) assert.ok(written <= most, `${written} of ${most}`);
+        // A table that claims to be longer has descriptors of an earlier chain.
+        const isKnown = this.queue.fault === undefined && !this.hasLied;
+        if (isKnown) assert.ok(written <= most, `${written} of ${most}`);
         this.#free.push(...offered.descriptors);
         this.offered.delete(head);
       }

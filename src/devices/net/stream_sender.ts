@@ -17,6 +17,11 @@ const MOST_FRAMES = 64;
 /** No more frames are taken while those that wait have so many bytes. */
 const ENOUGH = 2 ** 19;
 const BACKLOG = ENOUGH + 2 ** 17;
+/**
+ * What goes with one system call, unless a single frame has more: the kernel hands over so much at once. passt takes the
+ * rest of a frame only if that comes in one piece, and loses its place in the stream otherwise.
+ */
+const AT_ONCE = 2 ** 15;
 /** The length and the beginning of a frame whose checksum is completed. */
 const HEAD = 256;
 
@@ -58,6 +63,8 @@ export class StreamSender implements Disposable {
   readonly #backlog: number;
   #backlogStart = 0;
   #backlogEnd = 0;
+  /** Bytes of the first frame there. */
+  #backlogFrame = 0;
   #isGone = false;
 
   /** @param write sends from a vector without waiting; returns bytes, -EAGAIN when it is full, another error for ever */
@@ -140,13 +147,9 @@ export class StreamSender implements Disposable {
     while (!this.isBlocked && !this.#isGone) {
       const vector = this.#vector;
       vector.clear();
-      const backlog = this.#backlogEnd - this.#backlogStart;
-      if (backlog > 0) vector.push(this.#backlog + this.#backlogStart, backlog);
-      for (let i = 0, skip = this.#sent; i < this.#count; i++, skip = 0) {
-        const frame = this.#frames[(this.#first + i) % MOST_FRAMES];
-        if (vector.count + 1 + frame.chain.readableCount > vector.capacity) break;
-        this.#gather(vector, frame, skip);
-      }
+      if (this.#backlogFrame > 0) {
+        vector.push(this.#backlog + this.#backlogStart, this.#backlogFrame);
+      } else this.#gatherFrames(vector);
       if (vector.count === 0) return;
       const count = this.#write(vector);
       if (count === -Errno.EAGAIN) this.isBlocked = true;
@@ -155,17 +158,34 @@ export class StreamSender implements Disposable {
     }
   }
 
+  #gatherFrames(vector: IoVector): void {
+    for (let i = 0, skip = this.#sent, bytes = 0; i < this.#count; i++, skip = 0) {
+      const frame = this.#frames[(this.#first + i) % MOST_FRAMES];
+      bytes += frame.bytes - skip;
+      if (i > 0 && bytes > AT_ONCE) return;
+      if (vector.count + 1 + frame.chain.readableCount > vector.capacity) return;
+      this.#gather(vector, frame, skip);
+    }
+  }
+
   /** So many bytes have left. */
   #left(count: number): void {
-    const copied = Math.min(count, this.#backlogEnd - this.#backlogStart);
-    this.#backlogStart += copied;
-    if (this.#backlogStart === this.#backlogEnd) this.#backlogStart = this.#backlogEnd = 0;
-    this.#sent += count - copied;
+    if (this.#backlogFrame > 0) return this.#leftBacklog(count);
+    this.#sent += count;
     while (this.#count > 0) {
       const frame = this.#frames[this.#first];
       if (this.#sent < frame.bytes) return;
       this.#sent -= frame.bytes;
       this.#retire(frame);
+    }
+  }
+
+  #leftBacklog(count: number): void {
+    this.#backlogStart += count;
+    this.#backlogFrame -= count;
+    if (this.#backlogStart === this.#backlogEnd) this.#backlogStart = this.#backlogEnd = 0;
+    else if (this.#backlogFrame === 0) {
+      this.#backlogFrame = LENGTH_SIZE + this.#view.getUint32(this.#backlog + this.#backlogStart);
     }
   }
 
@@ -181,7 +201,7 @@ export class StreamSender implements Disposable {
   #drop(): void {
     this.#isGone = true;
     this.#sent = 0;
-    this.#backlogStart = this.#backlogEnd = 0;
+    this.#backlogStart = this.#backlogEnd = this.#backlogFrame = 0;
     while (this.#count > 0) this.#retire(this.#frames[this.#first]);
   }
 
@@ -192,6 +212,7 @@ export class StreamSender implements Disposable {
     this.#sent = 0;
     while (this.#count > 0) {
       const frame = this.#frames[this.#first];
+      if (this.#backlogFrame === 0) this.#backlogFrame = frame.bytes - skip;
       this.#one.clear();
       this.#gather(this.#one, frame, skip);
       skip = 0;
