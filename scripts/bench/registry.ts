@@ -7,5 +7,6 @@ export const benches: Readonly<Record<string, () => Promise<Bench>>> = {
   wl: async () => (await import("./wl.ts")).wl,
   vsock: async () => (await import("./vsock.ts")).vsock,
   "device-vm": async () => (await import("./device_vm.ts")).deviceVm,
+  net: async () => (await import("./net.ts")).net,
   blk: async () => (await import("./blk.ts")).blk,
 };

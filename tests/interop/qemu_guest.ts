@@ -14,8 +14,12 @@ export interface QemuGuestOptions {
   /** Devices and what else QEMU is to have; memory is shared already. */
   readonly arguments: readonly string[];
   readonly cpus: number;
+  /** A command that runs the one that follows it: QEMU in a namespace, for example. */
+  readonly within?: readonly string[];
   /** Called with each report as it comes. */
   readonly onReport?: (name: string, value: string) => void;
+  /** Called with the process when it runs. */
+  readonly onStart?: (pid: number) => void;
 }
 
 /** What a guest said, by name, and everything that came over its console. */
@@ -71,8 +75,10 @@ async function boot(
   limitMs: number,
 ): Promise<QemuGuestResult> {
   const memory = "256M";
-  const process = new Deno.Command("qemu-system-x86_64", {
+  const [program, ...first] = [...options.within ?? [], "qemu-system-x86_64"];
+  const process = new Deno.Command(program, {
     args: [
+      ...first,
       ...["-accel", "tcg,thread=multi", "-cpu", "max", "-smp", String(options.cpus)],
       ...["-object", `memory-backend-memfd,id=ram,size=${memory},share=on`],
       ...["-machine", "q35,memory-backend=ram", "-m", memory],
@@ -85,6 +91,7 @@ async function boot(
     stdout: "piped",
     stderr: "inherit",
   }).spawn();
+  options.onStart?.(process.pid);
   const timer = setTimeout(() => process.kill("SIGKILL"), limitMs);
   let output = "";
   let rest = "";
