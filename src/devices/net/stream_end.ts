@@ -154,10 +154,14 @@ export class StreamEnd implements NetEnd {
       this.#start = AHEAD;
     }
     this.#vector.clear();
-    this.#vector.push(this.#buffer + this.#end, CAPACITY - this.#end);
+    const room = CAPACITY - this.#end;
+    this.#vector.push(this.#buffer + this.#end, room);
     const count = readv(this.#fd, this.#vector);
-    if (count > 0) this.#end += count;
-    else if (count === -Errno.EAGAIN) this.#isReadable = false;
+    if (count > 0) {
+      this.#end += count;
+      // Less than there was room for is all that there was; what comes then is told.
+      this.#isReadable = count === room;
+    } else if (count === -Errno.EAGAIN) this.#isReadable = false;
     else if (count !== -Errno.EINTR) this.#lose("the other end of the stream is gone");
   }
 
