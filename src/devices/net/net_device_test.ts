@@ -236,6 +236,18 @@ Deno.test("the end of the stream takes the link down, and a new one brings it up
   assert.equal(scene.receive.usedIndex, 1);
 });
 
+Deno.test("a stream that ends behind its last frame is found out, though both came at once", () => {
+  using scene = new NetScene();
+  scene.peer.send(frame(60));
+  scene.peer[Symbol.dispose]();
+  scene.bench.listen();
+  assert.equal(scene.device.isUp, true, "the guest has given no buffers");
+  scene.receive.add([1536]);
+  scene.bench.round();
+  assert.equal(scene.receive.usedIndex, 1);
+  assert.equal(scene.device.isUp, false);
+});
+
 Deno.test("an end that sends no frames is given up", () => {
   using scene = new NetScene();
   scene.receive.add([1536]);

@@ -154,14 +154,11 @@ export class StreamEnd implements NetEnd {
       this.#start = AHEAD;
     }
     this.#vector.clear();
-    const room = CAPACITY - this.#end;
-    this.#vector.push(this.#buffer + this.#end, room);
+    this.#vector.push(this.#buffer + this.#end, CAPACITY - this.#end);
     const count = readv(this.#fd, this.#vector);
-    if (count > 0) {
-      this.#end += count;
-      // Less than there was room for is all that there was; what comes then is told.
-      this.#isReadable = count === room;
-    } else if (count === -Errno.EAGAIN) this.#isReadable = false;
+    // Also behind a short read may be the end, which was told before and is not told again.
+    if (count > 0) this.#end += count;
+    else if (count === -Errno.EAGAIN) this.#isReadable = false;
     else if (count !== -Errno.EINTR) this.#lose("the other end of the stream is gone");
   }
 
