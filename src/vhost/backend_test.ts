@@ -227,7 +227,8 @@ Deno.test("memory comes and goes in slots", () => {
   const { frontend } = scene;
   assert.equal(frontend.confirm(Message.RemMemReg, payload), false);
   assert.equal(frontend.confirm(Message.AddMemReg, payload, [fd]), true);
-  assert.equal(frontend.confirm(Message.AddMemReg, payload, [fd]), false);
+  using other = memfd("other", MEMORY);
+  assert.equal(frontend.confirm(Message.AddMemReg, payload, [other]), false);
   const driver = scene.driver();
   scene.queue(driver);
   roundTrip(scene, driver);
