@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { memfd, socketPair } from "../../os/mod.ts";
+import { memfd, MessageFlags, receiveMessage, socketPair, SocketType } from "../../os/mod.ts";
 import {
   Feature,
   NetAck,
@@ -39,6 +39,30 @@ Deno.test("what the guest sends comes out of the stream as frames, in order", ()
   scene.run();
   assert.deepEqual(scene.peer.frames(), [...frames, odd, odd]);
   assert.deepEqual(scene.transmit.takeUsed().map(({ written }) => written), [0, 0, 0, 0, 0, 0]);
+});
+
+Deno.test("each system call sends whole frames of 32 KiB together at most, or a single one", () => {
+  // There every call is a packet of its own.
+  const [ours, theirs] = socketPair(SocketType.SeqPacket);
+  using peer = theirs;
+  using scene = new NetScene({ end: new StreamEnd(window, ours, () => {}) });
+  for (const length of [60, 20_000, 9000, 3000, 800, 65_535, 60, 32_000, 700]) {
+    scene.transmit.add([packet(frame(length))]);
+  }
+  scene.run();
+  const calls: number[] = [];
+  const buffer = new Uint8Array(2 ** 18);
+  for (let length; (length = receiveMessage(peer, buffer, 0, MessageFlags.DontWait).length) > 0;) {
+    calls.push(length);
+  }
+  const sum = (...lengths: number[]) => lengths.reduce((total, length) => total + 4 + length, 0);
+  assert.deepEqual(calls, [
+    sum(60, 20_000, 9000, 3000),
+    sum(800),
+    sum(65_535),
+    sum(60, 32_000),
+    sum(700),
+  ]);
 });
 
 Deno.test("what comes over the stream goes into the guest's buffers, however it is cut", () => {
