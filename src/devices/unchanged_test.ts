@@ -9,6 +9,7 @@ const ROOMS = [
   "devices/blk",
   "devices/rng",
   "devices/console",
+  "devices/net",
 ];
 
 /** They describe Virtio Wayland, the device, and do not use it. */

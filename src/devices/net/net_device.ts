@@ -48,23 +48,6 @@ const EVENTS = 64;
 /**
  * Network device (virtio 1.2 §5.1). What its packets are given to, and what can be left to it, is its end's business;
  * queues, commands and the config space are here.
- *
- * @example
- * ```ts
- * import { DeviceLoop, type Fd, listenUnix, type Owned, TapEnd, Window } from "spectrum";
- *
- * // Serves a tap with one queue.
- * function serveTap(tap: Owned<Fd>, socket: string): void {
- *   const window = Window.reserve();
- *   using device = new NetDevice(window, {
- *     end: new TapEnd(window, [tap]),
- *     mac: "02:00:00:00:00:01",
- *   });
- *   using loop = new DeviceLoop(device, { window, log: console.error });
- *   using listening = listenUnix(socket);
- *   loop.serveEach(listening);
- * }
- * ```
  */
 export class NetDevice implements VirtioDevice, Disposable {
   readonly id = DeviceId.Net;
