@@ -82,13 +82,13 @@ export async function vsockTests(t: Deno.TestContext, bench: Bench): Promise<voi
 
     await t.step("the worker is killed: programs see that, and connect anew", async () => {
       await inBackground("vsock hold 6000");
-      await inBackground("vsock call 6000 200 100000");
+      await inBackground("vsock call 6000 60 100000");
       await guest.waitFor("@held=6000");
       const held = await host("@@held", "hold", socket, 5000);
       await bench.sh(`kill -9 ${pid}`);
       assert.match(await held.ended, /@@ended (end|ConnectionReset)/);
       await guest.waitFor("@ended=ECONNRESET");
-      await guest.until(() => guest.output.includes("of 200 failed"), LIMIT);
+      await guest.until(() => guest.output.includes("of 60 failed"), LIMIT);
       await both(guest, "vs");
     });
 

@@ -98,7 +98,7 @@ static int exchange(int fd, unsigned seed, size_t bytes) {
       if (n < 0 && errno != EAGAIN) return 3;
       if (n > 0 && (sent += (size_t)n) == bytes) shutdown(fd, SHUT_WR);
     }
-    if (p.revents & (POLLIN | POLLHUP)) {
+    if (p.revents & (POLLIN | POLLHUP | POLLERR)) {
       ssize_t n = recv(fd, got, sizeof got, MSG_DONTWAIT);
       if (n < 0 && errno != EAGAIN) return 4;
       if (n == 0) return 5;
