@@ -1,4 +1,4 @@
-// A hostile guest and hostile programs of the host against the device. SPECTRUM_CHAINS=100000000 for a run by hand,
+// A hostile guest and hostile programs of the host against the device. SPECTRUM_FUZZ_CHAINS=100000000 for a run by hand,
 // SPECTRUM_SEED to repeat one.
 import assert from "node:assert/strict";
 import {
@@ -24,7 +24,7 @@ import { Dice, openNumbers, windowMark } from "../fuzzing.ts";
 import { DeviceBench, window } from "../testing.ts";
 import { VsockDevice } from "./mod.ts";
 
-const CHAINS = Number(Deno.env.get("SPECTRUM_CHAINS") ?? 1_000_000);
+const CHAINS = Number(Deno.env.get("SPECTRUM_FUZZ_CHAINS") ?? 1_000_000);
 const SEED = Number(Deno.env.get("SPECTRUM_SEED") ?? Math.floor(Math.random() * 2 ** 31) + 1);
 const CHAINS_OF_A_MATCH = 4000;
 const AT_ONCE = 8;
