@@ -15,7 +15,7 @@ export const GUEST_READY = "guest: ready";
  * commands from the console, one shell with neither echo nor prompt.
  */
 const INIT = `
-for label in guest-tools guest-deno; do
+for label in guest-tools guest-deno guest-net; do
   tools=$(findfs LABEL=$label 2>/dev/null) && mount -o ro "$tools" /tools
 done
 work=$(findfs LABEL=guest-work 2>/dev/null) && mount -o ro "$work" /work
@@ -42,6 +42,8 @@ export interface TestGuest {
   readonly tools: string;
   /** Instead of that one: Deno and `wayland-info`, with their libraries. */
   readonly deno: string;
+  /** Instead of those: iperf3. */
+  readonly net: string;
 }
 
 /**
@@ -78,13 +80,18 @@ export async function testGuest(
     ),
     tools: await programsImage("guest-tools", [findTool("fio")], cacheDir, progress),
     deno: await denoImage(cacheDir, progress),
+    net: await programsImage("guest-net", present(["iperf3"]), cacheDir, progress),
   };
 }
 
 async function denoImage(cacheDir: string, progress: Progress): Promise<string> {
-  const wanted = [Deno.execPath(), findToolIfPresent("wayland-info")];
-  const programs = wanted.filter((path) => path !== undefined);
+  const programs = [Deno.execPath(), ...present(["wayland-info"])];
   return await programsImage("guest-deno", programs, cacheDir, progress);
+}
+
+/** Paths of those programs that the host has. */
+function present(names: readonly string[]): string[] {
+  return names.map(findToolIfPresent).filter((path) => path !== undefined);
 }
 
 /** Programs in the guest's `/usr/bin`, with their libraries, on a disk that is found by the image's name. */

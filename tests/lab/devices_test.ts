@@ -3,6 +3,7 @@ import { deviceVmTests } from "./device_vm.ts";
 import { hostileDeviceVmTests } from "./hostile_device_vm.ts";
 import { execTests } from "./exec.ts";
 import { lane } from "./lane.ts";
+import { netTests, providedNetTests } from "./net/mod.ts";
 import { vsockTests } from "./vsock.ts";
 import { wlTests } from "./wl.ts";
 import { wlGuestTests } from "./wl_guest.ts";
@@ -14,5 +15,7 @@ lane("devices in the lab", {
   "exec": execTests,
 }, {
   "vsock": vsockTests,
+  "net": netTests,
+  "net vm": providedNetTests,
   "hostile device vm": hostileDeviceVmTests,
 });

@@ -180,7 +180,7 @@ async function openBenchStage(guests: readonly GuestFiles[], root: string): Prom
     root,
     // Made here, where that takes a second.
     await deviceImage(cacheDir()),
-    ...guests.flatMap(({ initrd, tools, deno }) => [initrd, tools, deno]),
+    ...guests.flatMap(({ initrd, tools, deno, net }) => [initrd, tools, deno, net]),
   ]);
   return await openStage({ files: [...files] });
 }

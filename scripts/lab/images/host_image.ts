@@ -13,6 +13,8 @@ const WANTED = [
   ...["bash", "setpriv", "strace", "unshare", "nsenter", "prlimit", "ip", "ss", "socat"],
   ...["debugfs", "dumpe2fs", "e2fsck", "fio", "qemu-img", "qemu-storage-daemon"],
   ...["weston", "wayland-info", "tmux"],
+  // passt becomes the other where the processor can do more.
+  ...["passt", "passt.avx2", "iperf3"],
   // Those of busybox know fewer options.
   ...[
     "cp",
