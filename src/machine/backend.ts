@@ -1,5 +1,5 @@
 import { connectUnix, type Fd, OsError, type Owned, socketPair } from "../os/mod.ts";
-import { DisconnectedError, RequestError } from "../msg/mod.ts";
+import { DisconnectedError, RequestError, SendError } from "../msg/mod.ts";
 import type { Starter } from "../sandbox/mod.ts";
 import type { DirectImage } from "./image_lock.ts";
 import { MachineError } from "./outcome.ts";
@@ -128,7 +128,9 @@ export class WorkerBackend implements Backend {
     try {
       await this.#worker?.replaceEnd(end);
     } catch (error) {
-      if (!(error instanceof RequestError || error instanceof DisconnectedError)) throw error;
+      const isOver = error instanceof RequestError || error instanceof DisconnectedError ||
+        error instanceof SendError;
+      if (!isOver) throw error;
     }
   }
 

@@ -27,6 +27,8 @@ export async function deviceImage(cacheDir: string): Promise<string> {
     await Deno.utime(path, new Date(), new Date());
     return path;
   } catch (error) {
+    // Somebody else's folder, who keeps it himself.
+    if (error instanceof Deno.errors.PermissionDenied) return path;
     if (!(error instanceof Deno.errors.NotFound)) throw error;
   }
   const entries = await entriesOf(files);

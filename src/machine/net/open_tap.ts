@@ -47,6 +47,11 @@ function refusal(name: string, error: OsError, count: number): MachineError {
   switch (error.errno) {
     case Errno.ENOENT:
       return new MachineError("host", `${error.message}. Load its driver: sudo modprobe tun`);
+    case Errno.EACCES:
+      return new MachineError(
+        "host",
+        `${error.message}. Let users open it: sudo chmod 666 /dev/net/tun`,
+      );
     case Errno.EPERM:
       return new MachineError("host", `There is no tap ${name} for you to use. Make one: ${make}`);
     case Errno.EBUSY:
