@@ -11,10 +11,10 @@ import { wlGuestTests } from "./wl_guest.ts";
 lane("devices in the lab", {
   "wl": wlTests,
   "wl guest": wlGuestTests,
+  "vsock": vsockTests,
   "device vm": deviceVmTests,
   "exec": execTests,
 }, {
-  "vsock": vsockTests,
   "net": netTests,
   "net vm": providedNetTests,
   "hostile device vm": hostileDeviceVmTests,
