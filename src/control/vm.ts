@@ -46,8 +46,14 @@ import { findRunningVm, listVms, type VmEntry } from "./vm_list.ts";
 export interface VmOptions {
   /** By default one that nobody else has. */
   readonly name?: string;
-  /** `debian`, `small`, `small:PROFILE`, or the path of a bzImage or PVH ELF image. */
-  readonly kernel: string;
+  /** `debian`, `small`, `small:PROFILE`, or the path of a bzImage or PVH ELF image; needed without an image. */
+  readonly kernel?: string;
+  /** The image of `spectrum image build` that is the root file system; with it there are `rng` and `vsock`. */
+  readonly image?: string;
+  /** The most that the VM may write on top of its image, such as `10G`, or bytes. */
+  readonly overlay?: string | number;
+  /** What it writes there is thrown away at its end. */
+  readonly disposable?: boolean;
   readonly initrd?: string;
   /** Words for the kernel's command line. */
   readonly cmdline?: string;

@@ -18,7 +18,7 @@ import {
   TREE,
 } from "../../scripts/lab/mod.ts";
 import { spectrumCommand } from "../../scripts/spectrum_command.ts";
-import { debianRoot } from "./debian_root.ts";
+import { systemdImage } from "./systemd_image.ts";
 import { guestProgram } from "./guest_program.ts";
 import { wlFiles } from "./wl/guest_files.ts";
 import { openStage, type Stage, type StageProcess } from "../../scripts/stage.ts";
@@ -49,8 +49,8 @@ export class Bench implements AsyncDisposable {
     readonly debian: GuestFiles,
     /** With our own. */
     readonly small: GuestFiles,
-    /** Image of a root file system with systemd. */
-    readonly debianRoot: string,
+    /** Data folder, as XDG_DATA_HOME names it, with an image that has systemd. */
+    readonly imagesHome: string,
     /** Both with what tests of Virtio Wayland need beyond. */
     readonly wl: { readonly debian: GuestFiles; readonly small: GuestFiles },
   ) {}
@@ -68,10 +68,10 @@ export class Bench implements AsyncDisposable {
       debian: await debianGuest(await wlFiles("debian")),
       small: await smallGuest(await wlFiles("small"), WL_PROFILE),
     };
-    const root = await debianRoot(cacheDir(), showProgress());
+    const imagesHome = await systemdImage(cacheDir(), showProgress());
     console.error(`Guests run ${small.version}, some ${debian.version}.`);
-    const stage = await openBenchStage([debian, small, wl.debian, wl.small], root);
-    return new Bench(stage, debian, small, root, wl);
+    const stage = await openBenchStage([debian, small, wl.debian, wl.small], imagesHome);
+    return new Bench(stage, debian, small, imagesHome, wl);
   }
 
   get stage(): Stage {
@@ -101,7 +101,7 @@ export class Bench implements AsyncDisposable {
         this.#replaced = true;
         await this.current[Symbol.asyncDispose]();
         const guests = [this.debian, this.small, this.wl.debian, this.wl.small];
-        this.current = await openBenchStage(guests, this.debianRoot);
+        this.current = await openBenchStage(guests, this.imagesHome);
         await body(t);
       }
     });
@@ -175,9 +175,9 @@ async function smallGuest(
   return { version, kernel, ...await testGuest(cache, undefined, progress, more) };
 }
 
-async function openBenchStage(guests: readonly GuestFiles[], root: string): Promise<Stage> {
+async function openBenchStage(guests: readonly GuestFiles[], imagesHome: string): Promise<Stage> {
   const files = new Set([
-    root,
+    imagesHome,
     // Made here, where that takes a second.
     await deviceImage(cacheDir()),
     ...guests.flatMap(({ initrd, tools, deno, net }) => [initrd, tools, deno, net]),

@@ -1,7 +1,6 @@
 import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { debianSources, RELEASE } from "../apt/apt_sources.ts";
-import { PrivateApt } from "../apt/private_apt.ts";
 import { requireApt } from "../apt/require_apt.ts";
 import { Erofs } from "../erofs/mod.ts";
 import type { Progress } from "../progress.ts";
@@ -9,7 +8,8 @@ import { unlessMissing } from "./files.ts";
 import { ImageError } from "./image_error.ts";
 import type { ImageRecord } from "./image_record.ts";
 import type { ImageStore } from "./image_store.ts";
-import { debootstrap, linkedFolder, requireMmdebstrap } from "./mmdebstrap.ts";
+import { gather } from "./gather.ts";
+import { debootstrap, requireMmdebstrap } from "./mmdebstrap.ts";
 import {
   belongs,
   customizeHooks,
@@ -75,35 +75,29 @@ export async function buildImage(options: ImageBuildOptions): Promise<ImageRecor
     () => progress(`waiting for another process that builds the image "${name}"`),
   );
 
-  const aptDir = join(options.cacheDir, await aptFolder(release, mirror));
-  await Deno.mkdir(aptDir, { recursive: true });
-  using aptLock = await Deno.open(join(aptDir, "lock"), { create: true, write: true });
-  // Two at once would fight over apt's lists.
-  await aptLock.lock(true);
-  const sources = await debianSources({ release, mirror });
-  const apt = await PrivateApt.open(aptDir, sources);
-  await apt.update(progress);
-  const wanted = [...new Set([...PACKAGES, ...packages])];
-  // What mmdebstrap installs by itself, and in place of the one that changes a system into a merged one.
-  const words = ["?essential", "apt", "usr-is-merged", "usrmerge-", ...wanted];
-  const chosen = await apt.choose(words);
   const recipe = await recipeHash(agent);
-  const versions = Object.fromEntries(
-    chosen.map(({ name, version }) => [name, version] as const).sort(([a], [b]) => a < b ? -1 : 1),
-  );
   const asked = { packages: [...packages], script: script?.hash, release, mirror };
-  const present = await store.find(name);
-  if (present !== undefined && isCurrent(present, { ...asked, recipe, versions }, store)) {
+  const wanted = [...new Set([...PACKAGES, ...packages])];
+  const sources = await debianSources({ release, mirror });
+  const aptDir = join(options.cacheDir, await aptFolder(release, mirror));
+  const isCurrent = async (versions: ImageRecord["versions"]) => {
+    const present = await store.find(name);
+    return present !== undefined && sameAgain(present, { ...asked, recipe, versions }, store);
+  };
+  await using gathered = await gather({ aptDir, sources, wanted, progress, isCurrent })
+    // A key that interrupts us also reaches apt, whose complaints nobody wants to read then.
+    .finally(() => signal?.throwIfAborted());
+  if (gathered === undefined) {
     progress(`the image "${name}" is up to date`);
-    return present;
+    const present = await store.find(name);
+    if (present !== undefined) return present;
+    throw await store.missing(name);
   }
-  const debs = await apt.downloadAll(words, chosen, progress);
+  const { versions, time, debs, lists } = gathered;
   signal?.throwIfAborted();
 
-  const links = await linkedFolder(aptDir, debs);
   const temporary = await Deno.makeTempFile({ dir: store.bases, prefix: ".building-" });
   try {
-    const time = await newest(debs);
     const size = await debootstrap(
       {
         ...{ release, sources, progress, signal, time, packages: wanted },
@@ -113,8 +107,8 @@ export async function buildImage(options: ImageBuildOptions): Promise<ImageRecor
         ],
         setupHooks: [
           'mkdir -p "$1/var/cache/apt/archives" "$1/var/lib/apt/lists"',
-          `sync-in ${quote(links)} /var/cache/apt/archives`,
-          `sync-in ${quote(apt.lists)} /var/lib/apt/lists`,
+          `sync-in ${quote(debs)} /var/cache/apt/archives`,
+          `sync-in ${quote(lists)} /var/lib/apt/lists`,
         ],
         customizeHooks: [
           ...customizeHooks(agent),
@@ -133,11 +127,9 @@ export async function buildImage(options: ImageBuildOptions): Promise<ImageRecor
     await Deno.rename(temporary, store.basePath(base));
     await store.set(record);
     await store.collect();
-    await apt.tidy();
     return record;
   } finally {
     await unlessMissing(Deno.remove(temporary));
-    await Deno.remove(links, { recursive: true });
   }
 }
 
@@ -148,7 +140,7 @@ type Ingredients = Pick<
 >;
 
 /** Whether it would be the same again. Of a script nobody knows. */
-function isCurrent(present: ImageRecord, wanted: Ingredients, store: ImageStore): boolean {
+function sameAgain(present: ImageRecord, wanted: Ingredients, store: ImageStore): boolean {
   const text = ({ packages, release, mirror, recipe, versions }: Ingredients) =>
     JSON.stringify([packages, release, mirror, recipe, versions]);
   if (wanted.script !== undefined || present.script !== undefined) return false;
@@ -166,21 +158,6 @@ async function readScript(path: string): Promise<{ hash: string }> {
   const data = await unlessMissing(Deno.readFile(path));
   if (data === undefined) throw new ImageError("usage", `There is no script ${path}.`);
   return { hash: createHash("sha256").update(data).digest("hex") };
-}
-
-/**
- * When the newest of the packages was made: its archive's first member says so. What is made of packages is of that
- * time, so that it depends on nothing else.
- */
-async function newest(debs: readonly string[]): Promise<number> {
-  const TIME_AT = 8 + 16, LENGTH = 12;
-  const times = await Promise.all(debs.map(async (path) => {
-    using file = await Deno.open(path);
-    const head = new Uint8Array(TIME_AT + LENGTH);
-    await file.read(head);
-    return Number(new TextDecoder().decode(head.subarray(TIME_AT)));
-  }));
-  return Math.max(0, ...times.filter(Number.isSafeInteger));
 }
 
 /** @returns bytes of the image */

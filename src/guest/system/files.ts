@@ -12,6 +12,15 @@ export async function replaceFile(path: string, text: string): Promise<void> {
   await Deno.rename(temporary, path);
 }
 
+/** What a build that was killed leaves behind, when it is so old that nobody works on it. */
+const ABANDONED_MS = 24 * 60 * 60 * 1000;
+
+/** Whether something temporary is nobody's any more. */
+export async function isAbandoned(path: string): Promise<boolean> {
+  const stat = await unlessMissing(Deno.stat(path));
+  return Date.now() - (stat?.mtime?.getTime() ?? Date.now()) > ABANDONED_MS;
+}
+
 /** Names in a folder, in order; none when it is not there. */
 export async function namesIn(folder: string): Promise<string[]> {
   const list = async () => (await Array.fromAsync(Deno.readDir(folder))).map(({ name }) => name);

@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { namesIn, readIfThere, replaceFile, unlessMissing } from "./files.ts";
+import { isAbandoned, namesIn, readIfThere, replaceFile, unlessMissing } from "./files.ts";
 import { ImageError } from "./image_error.ts";
 import {
   type ImageRecord,
@@ -10,8 +10,6 @@ import {
 
 const RECORD = ".json";
 const OVERLAY_RECORD = "overlay.json";
-/** What a build that was killed leaves behind, when it is so old that nobody works on it. */
-const ABANDONED_MS = 24 * 60 * 60 * 1000;
 
 /** An image with those who have to do with it. */
 export interface ListedImage extends ImageRecord {
@@ -193,9 +191,4 @@ async function locked(path: string, onWait?: () => void): Promise<Disposable> {
     await file.lock(true);
   }
   return file;
-}
-
-async function isAbandoned(path: string): Promise<boolean> {
-  const stat = await unlessMissing(Deno.stat(path));
-  return Date.now() - (stat?.mtime?.getTime() ?? 0) > ABANDONED_MS;
 }

@@ -1,4 +1,3 @@
-import { join } from "node:path";
 import type { Progress } from "../progress.ts";
 import { tryRun } from "../run.ts";
 import { unlessMissing } from "./files.ts";
@@ -63,7 +62,7 @@ export async function debootstrap<T>(
     stdout: "piped",
     stderr: "piped",
   }).spawn();
-  // It removes what it has made so far.
+  // It removes what it has made so far. Of a Ctrl-C it hears as we do.
   const stop = () => child.kill("SIGTERM");
   signal?.addEventListener("abort", stop);
   try {
@@ -74,8 +73,8 @@ export async function debootstrap<T>(
       eachLine(child.stderr, (line) => {
         if (said.push(line) > SHOWN_LINES) said.shift();
         // I: extracting archives...
-        const step = /^I: (.*?)(\.\.\.)?$/.exec(line)?.[1];
-        if (step !== undefined && line.endsWith("...")) progress(step);
+        const step = /^I: ([a-z]+ing .*)\.\.\.$/.exec(line)?.[1];
+        if (step !== undefined) progress(step);
       }),
       child.status,
     ]);
@@ -130,13 +129,6 @@ async function requireSubordinateIds(): Promise<void> {
         }`,
     );
   }
-}
-
-/** Folder for an archive's parts beside a cache: on one file system, so that files can be linked. */
-export async function linkedFolder(parent: string, paths: readonly string[]): Promise<string> {
-  const folder = await Deno.makeTempDir({ dir: parent, prefix: ".packages-" });
-  for (const path of paths) await Deno.link(path, join(folder, path.replace(/^.*\//, "")));
-  return folder;
 }
 
 async function eachLine(
