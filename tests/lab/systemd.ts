@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { LabResult } from "../../scripts/lab/mod.ts";
-import { type Bench, fromSource } from "./machine.ts";
+import { type Bench, fromSource, RunningGuest } from "./machine.ts";
 
 /** Network namespace of the VM's host: an interface with a default route, behind which nobody is. */
 const HOST_NETWORK = `ip netns delete web 2>/dev/null; modprobe -q veth
@@ -19,27 +19,33 @@ cmdline = "quiet"
 [net]
 `;
 
-/** A shell in place of systemd, for what a whole boot is too long for; it powers off at the end. */
+/** A shell in place of systemd, for what a whole boot is too long for. */
 const SHELL = '--cmdline "quiet init=/bin/bash"';
-const POWER_OFF = "sync; echo o >/proc/sysrq-trigger; sleep 60";
 
 /** Debian with systemd, from an image: what a new user tries. */
 export async function systemdTests(t: Deno.TestContext, bench: Bench): Promise<void> {
   await bench.step(t, "an image", async (t) => {
-    const sh = async (script: string): Promise<LabResult> =>
-      await bench.sh(`S="ip netns exec web ${fromSource.join(" ")}"
-export XDG_DATA_HOME=${bench.imagesHome}\ncd /scratch\n${script}`);
+    const prelude = `S="ip netns exec web ${fromSource.join(" ")}"
+export XDG_DATA_HOME=${bench.imagesHome}\ncd /scratch`;
+    const sh = (script: string): Promise<LabResult> => bench.sh(`${prelude}\n${script}`);
     const good = async (script: string): Promise<string> => {
       const { status, stdout, stderr } = await sh(script);
       assert.equal(status, 0, `${script}: ${stderr}${stdout}`);
       return stdout.trim();
     };
-    /** What a shell in the guest prints that is told this on the console. */
+    /** What a shell in place of systemd prints that is told this on the console. */
     const inShell = async (flags: string, script: string): Promise<string> => {
-      const output = await good(`$S run web.toml ${SHELL} ${flags} <<'END'
-stty -echo; ${script}
-${POWER_OFF}
-END`);
+      const guest = new RunningGuest();
+      guest.process = await bench.stage.spawn({
+        command: ["sh", "-c", `${prelude}\nexec $S run web.toml ${SHELL} ${flags}`],
+        timeout: 300,
+        onOutput: (bytes) => guest.see(bytes),
+      });
+      await guest.waitFor("/# ");
+      await guest.process.write(`stty -echo; bind 'set enable-bracketed-paste off'\n`);
+      const output = await guest.run(script);
+      await guest.process.write("sync; echo o >/proc/sysrq-trigger\n");
+      assert.equal(await guest.process.status, 0, guest.output);
       return output.replaceAll("\r", "");
     };
     const console = async () =>
@@ -69,7 +75,7 @@ $S run --detach web.toml --publish 8080:80`);
         `web\n${bench.small.version}\n2\n33`,
       );
       assert.equal(
-        await good("$S exec web -- sh -c 'getcap /bin/ping 2>/dev/null; stat -fc %T /'"),
+        await good("$S exec web -- stat --file-system --format %T /"),
         "overlayfs",
       );
       assert.match(await console(), /web login: root \(automatic login\)/);
