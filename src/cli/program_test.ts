@@ -89,7 +89,8 @@ async function withFake<T>(act: (path: string) => Promise<T>): Promise<T> {
   try {
     await Deno.writeTextFile(
       `${folder}/spectrum`,
-      '#!/bin/sh\n[ "$*" = "ps --quiet" ] && printf "app\\nbuild\\n"\n',
+      '#!/bin/sh\n[ "$*" = "ps --quiet" ] && printf "app\\nbuild\\n"\n' +
+        '[ "$*" = "image list --quiet" ] && printf "web\\ndb\\n"\n',
       { mode: 0o755 },
     );
     return await act(folder);
@@ -98,7 +99,7 @@ async function withFake<T>(act: (path: string) => Promise<T>): Promise<T> {
   }
 }
 
-Deno.test("bash completes commands, options, their values and names of VMs", async () => {
+Deno.test("bash completes commands, options, their values, names of VMs and of images", async () => {
   const cases: [line: string, expected: readonly string[]][] = [
     ["spectrum p", ["ps", "pause"]],
     ["spectrum kernel ", ["fetch", "build", "list"]],
@@ -113,6 +114,9 @@ Deno.test("bash completes commands, options, their values and names of VMs", asy
     ["spectrum logs -f ", ["app", "build"]],
     ["spectrum run /usr/include/stdi", ["/usr/include/stdint.h", "/usr/include/stdio.h"]],
     ["spectrum pause app x", []],
+    ["spectrum image rm ", ["web", "db"]],
+    ["spectrum run --image w", ["web"]],
+    ["spectrum image reset a", ["app"]],
   ];
   await withFake(async (path) => {
     for (const [line, expected] of cases) {

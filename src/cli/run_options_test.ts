@@ -37,6 +37,9 @@ Deno.test("flags become the keys of a configuration", () => {
   );
   assert.deepEqual(flagsToInput({ wl: true }), { wl: { sockets: {} } });
   assert.throws(() => flagsToInput({ wlSocket: ["wayland"] }), /write NAME=PATH/);
+  assert.deepEqual(flagsToInput({ image: "web", overlay: "1G", disposable: true }), {
+    ...{ image: "web", overlay: "1G", disposable: true },
+  });
   assert.deepEqual(flagsToInput({}), {});
 });
 
