@@ -25,6 +25,7 @@ const FILES: Readonly<Record<string, string>> = {
   "etc/hosts": `127.0.0.1 localhost
 ::1 localhost ip6-localhost ip6-loopback
 `,
+  "etc/default/locale": "LANG=C.UTF-8\n",
   "etc/systemd/network/80-spectrum.network":
     `# Whatever network the VM has: an address by DHCP or from a router.
 [Match]
@@ -64,6 +65,8 @@ ExecStartPre=/usr/sbin/sshd -t
 const ENABLED = ["systemd-networkd.service", "systemd-resolved.service", AGENT_UNIT_NAME];
 /** An image is kept up to date by building it again; its file systems are checked by nobody but their journal. */
 const DISABLED = ["apt-daily.timer", "apt-daily-upgrade.timer", "e2scrub_all.timer"];
+/** The kernel has all that systemd would load at each boot. */
+const MASKED = ["modprobe@.service"];
 
 /**
  * Steps of mmdebstrap in the finished root file system: lines for a shell whose `$1` is its path, or commands of its own.
@@ -79,6 +82,7 @@ export function customizeHooks(agent: string): string[] {
     `upload ${quote(agent)} ${AGENT_PATH}`,
     `chmod 755 "$1${AGENT_PATH}"`,
     `chroot "$1" systemctl --quiet enable ${ENABLED.join(" ")}`,
+    `chroot "$1" systemctl --quiet mask ${MASKED.join(" ")}`,
     // Those that the packages bring.
     `chroot "$1" systemctl --quiet disable ${DISABLED.join(" ")} 2>/dev/null || true`,
     // A link into a folder of a running system: for the script's programs it is this machine's.
