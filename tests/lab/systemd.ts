@@ -42,7 +42,7 @@ export XDG_DATA_HOME=${bench.imagesHome}\ncd /scratch`;
         onOutput: (bytes) => guest.see(bytes),
       });
       await guest.waitFor("/# ");
-      await guest.process.write(`stty -echo; bind 'set enable-bracketed-paste off'\n`);
+      await guest.run("stty -echo; bind 'set enable-bracketed-paste off'; PS1=");
       const output = await guest.run(script);
       await guest.process.write("sync; echo o >/proc/sysrq-trigger\n");
       assert.equal(await guest.process.status, 0, guest.output);
@@ -78,6 +78,9 @@ $S run --detach web.toml --publish 8080:80`);
         await good("$S exec web -- stat --file-system --format %T /"),
         "overlayfs",
       );
+      // Its shell comes when nothing else is to be started.
+      await good(`log=$XDG_RUNTIME_DIR/spectrum/web/console.log
+for i in $(seq 300); do grep -q 'root@web:~#' $log && break; sleep 0.2; done`);
       assert.match(await console(), /web login: root \(automatic login\)/);
     });
 
