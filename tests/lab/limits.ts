@@ -2,9 +2,9 @@ import assert from "node:assert/strict";
 import { type Bench, fromSource } from "./machine.ts";
 
 /** Requests a second of the disk, and processors of the VM. */
-const IOPS = 40;
+const IOPS = 10;
 const CPU = "60%";
-const REQUESTS = 120;
+const REQUESTS = 40;
 
 /** What a VM may do, held by its worker and by its control group. */
 export async function limitTests(t: Deno.TestContext, bench: Bench): Promise<void> {
@@ -18,7 +18,7 @@ export async function limitTests(t: Deno.TestContext, bench: Bench): Promise<voi
       cpu = "${CPU}"
       overhead = "512M"
     `;
-    await bench.sh(`cat >/scratch/limited.toml <<'END'\n${file}END`);
+    await bench.sh(`cat >/scratch/limited.toml <<'END'\n${file}\nEND`);
     const flags = ["/scratch/limited.toml", "--name", "limited", "--memory", "128M"];
     const guest = await bench.start(flags);
     const info = async () => {
