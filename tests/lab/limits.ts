@@ -40,7 +40,11 @@ export async function limitTests(t: Deno.TestContext, bench: Bench): Promise<voi
       const { devices } = await info();
       const { limit } = devices.find(({ name }: { name: string }) => name === "disk0");
       assert.equal(limit.operations, IOPS);
-      assert.ok(limit.throttled >= REQUESTS / 2 && limit.throttledSeconds > least / 2);
+      const { throttled, throttledSeconds } = limit;
+      assert.ok(
+        throttled >= REQUESTS / 2 && throttledSeconds > least / 2,
+        `${took}: ${JSON.stringify(limit)}`,
+      );
     });
 
     await t.step("its processes have a share of the processor and of memory", async () => {
