@@ -1,12 +1,14 @@
 // `deno task test [--only KIND[,KIND]] [ARGUMENTS OF deno test]`: everything that is checked, like CI does it.
 // The last line is `N passed, N failed`.
 import { ready } from "./ready.ts";
+import { beginKernels } from "./test/build_kernels.ts";
 import type { Report } from "./test/read_report.ts";
 import { runSuite } from "./test/run_suite.ts";
 import { kinds } from "./test/suites.ts";
 
 const [chosen, more] = parse(Deno.args.filter((word) => word !== "--"));
 await ready(...chosen.flatMap(([, { purposes }]) => purposes));
+if (chosen.some(([name]) => name === "lab")) beginKernels();
 const reports: [string, Report][] = [];
 for (const [name, { suites }] of chosen) {
   for (const suite of suites) {
