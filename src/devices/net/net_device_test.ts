@@ -12,19 +12,11 @@ import {
 } from "../../virtio/mod.ts";
 import { window } from "../testing.ts";
 import { NetDevice, NetEndError, StreamEnd, TapEnd } from "./mod.ts";
-import { frame, NetScene, packet, StreamPeer } from "./testing.ts";
+import { frame, internetChecksum, NetScene, packet, StreamPeer } from "./testing.ts";
 
 /** Memory of the driver at a guest address. */
 const bytesAt = (scene: NetScene, address: number, length: number) =>
   scene.receive.bytes.slice(address, address + length);
-
-/** The Internet checksum over some bytes, two at a time. */
-function internetChecksum(bytes: Uint8Array): number {
-  let sum = 0;
-  for (let i = 0; i < bytes.length; i += 2) sum += (bytes[i] << 8) + (bytes[i + 1] ?? 0);
-  while (sum > 0xffff) sum = (sum & 0xffff) + (sum >>> 16);
-  return ~sum & 0xffff;
-}
 
 Deno.test("what the guest sends comes out of the stream as frames, in order", () => {
   using scene = new NetScene();
@@ -279,6 +271,35 @@ Deno.test("an end that sends no frames is given up", () => {
   scene.run();
   assert.equal(scene.device.isUp, false);
   assert.match(scene.log[0], /no stream of frames/);
+});
+
+Deno.test("frames without end that are none keep nobody from his turn", () => {
+  // There every read gets one of them.
+  const [ours, theirs] = socketPair(SocketType.SeqPacket);
+  using peer = new StreamPeer(theirs);
+  using scene = new NetScene({ end: new StreamEnd(window, ours, () => {}) });
+  scene.receive.add([1536]);
+  for (let i = 0; i < 100; i++) peer.send(new Uint8Array(0));
+  peer.send(frame(60));
+  scene.bench.listen();
+  scene.bench.round();
+  assert.equal(scene.receive.usedIndex, 0);
+  scene.bench.listen();
+  scene.bench.round();
+  assert.equal(scene.receive.usedIndex, 1);
+});
+
+Deno.test("a frame that waited for buffers says nothing that a new driver does not know", () => {
+  using scene = new NetScene();
+  scene.peer.send(frame(60));
+  scene.run();
+  scene.device.settle();
+  scene.device.reset();
+  scene.device.start((scene.device.features | Feature.Version1) & ~NetFeature.GuestCsum);
+  const { addresses } = scene.receive.add([1536]);
+  scene.run();
+  assert.equal(scene.receive.usedIndex, 1);
+  assert.deepEqual(bytesAt(scene, addresses[0], 12), NetHeader.encode({ numBuffers: 1 }));
 });
 
 Deno.test("commands of the driver are answered, and what makes no sense is refused", () => {

@@ -26,6 +26,8 @@ import { LENGTH_SIZE, MAX_FRAME, StreamSender } from "./stream_sender.ts";
 const CAPACITY = 2 ** 18;
 /** A packet's header lies over the length of its frame and the end of the frame before. */
 const AHEAD = NetHeader.size - LENGTH_SIZE;
+/** The most reads in a turn: frames that nobody has room for may come without end. */
+const READS = 64;
 const RECEIVE = Events.In | Events.EdgeTriggered;
 const TAG = 0;
 
@@ -87,7 +89,7 @@ export class StreamEnd implements NetEnd {
     this.#isReadable = true;
     if (!this.#sender.isBlocked || (events & ~Events.In) === 0) return;
     this.#sender.isBlocked = false;
-    this.#poller?.change(this.#fd, TAG, RECEIVE);
+    this.#watchAgain();
     this.#sender.flush();
   }
 
@@ -102,13 +104,16 @@ export class StreamEnd implements NetEnd {
   receive(pair: number, queue: Virtqueue, buffers: ReceiveBuffers): void {
     queue.needsKicks = false;
     if (pair !== 0) return;
-    while (queue.fault === undefined && !this.#isGone) {
+    for (let reads = 0; queue.fault === undefined && !this.#isGone;) {
       if (!this.#nextFrame()) {
         if (!this.#isReadable) return;
+        if (reads++ === READS) return this.#watchAgain();
         this.#read();
         continue;
       }
       const packet = this.#buffer + this.#start - AHEAD;
+      // The frame may have waited since another driver was there.
+      this.#window.view.setUint8(packet, this.#flags);
       const placed = buffers.place(queue, NetHeader.size + this.#frame, 0, packet);
       if (placed === Placed.Starved) {
         queue.needsKicks = true;
@@ -140,7 +145,6 @@ export class StreamEnd implements NetEnd {
       view.setUint32(header, 0);
       view.setUint32(header + 4, 0);
       view.setUint32(header + 8, 0);
-      view.setUint8(header, this.#flags);
       return true;
     }
     return false;
@@ -169,9 +173,14 @@ export class StreamEnd implements NetEnd {
   /** Bytes that the stream has taken, or a negative error number. */
   #sendSome(vector: IoVector): number {
     const count = sendVector(this.#fd, vector, []);
-    if (count === -Errno.EAGAIN) this.#poller?.change(this.#fd, TAG, RECEIVE | Events.Out);
+    if (count === -Errno.EAGAIN) this.#watchAgain(Events.Out);
     else if (count < 0) this.#lose("the other end of the stream is gone");
     return count;
+  }
+
+  /** What is there already is an event again. */
+  #watchAgain(more = this.#sender.isBlocked ? Events.Out : 0): void {
+    this.#poller?.change(this.#fd, TAG, RECEIVE | more);
   }
 
   #lose(reason: string): void {

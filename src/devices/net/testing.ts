@@ -13,6 +13,9 @@ import { Feature, type MockDriver, NetHeader, type VirtqueueOptions } from "../.
 import { DeviceBench, window } from "../testing.ts";
 import { NetDevice, type NetOptions, StreamEnd } from "./mod.ts";
 
+/** Bytes of the longest frame, with its length. */
+const MOST = 4 + 65535;
+
 /** A frame of so many bytes: addresses, a type, and a pattern. */
 export function frame(length: number, seed = 1): Uint8Array {
   const bytes = new Uint8Array(length);
@@ -38,6 +41,14 @@ export function packet(
   whole.set(NetHeader.encode(header));
   whole.set(bytes, NetHeader.size);
   return whole;
+}
+
+/** The Internet checksum over some bytes, two at a time. */
+export function internetChecksum(bytes: Uint8Array): number {
+  let sum = 0;
+  for (let i = 0; i < bytes.length; i += 2) sum += (bytes[i] << 8) + (bytes[i + 1] ?? 0);
+  while (sum > 0xffff) sum = (sum & 0xffff) + (sum >>> 16);
+  return ~sum & 0xffff;
 }
 
 /** Reads frames from the other end of a stream, in whatever pieces they come. */
@@ -81,8 +92,10 @@ export class StreamPeer implements Disposable {
     const found: Uint8Array[] = [];
     for (;;) {
       const view = new DataView(this.#rest.buffer, this.#rest.byteOffset, this.#rest.byteLength);
-      if (view.byteLength < 4 || view.byteLength < 4 + view.getUint32(0)) return found;
+      if (view.byteLength < 4) return found;
       const end = 4 + view.getUint32(0);
+      if (end > MOST) throw new Error(`What says to be a frame has ${end - 4} bytes`);
+      if (view.byteLength < end) return found;
       found.push(this.#rest.slice(4, end));
       this.#rest = this.#rest.subarray(end);
     }
