@@ -205,7 +205,10 @@ export class StreamSender implements Disposable {
     while (this.#count > 0) this.#retire(this.#frames[this.#first]);
   }
 
-  /** The driver gets everything back. What the stream did not take, and the rest of what it has half of, is kept. */
+  /**
+   * The driver gets everything back. What the stream did not take, and the rest of what it has half of, is kept: queues
+   * take back only what they gave last, and packets between these that were none are complete already.
+   */
   settle(): void {
     this.flush();
     let skip = this.#sent;
