@@ -25,6 +25,11 @@ export class DiskError extends Error {
 }
 
 const ZEROES = 2 ** 20;
+
+/** O_DIRECT cannot have the memory: not aligned, or without struct pages (EFAULT; EEXIST from Linux 5.17 on). */
+function refusesMemory(result: number): boolean {
+  return result === -Errno.EINVAL || result === -Errno.EFAULT || result === -Errno.EEXIST;
+}
 const { KeepSize, PunchHole, ZeroRange } = FallocateMode;
 
 /**
@@ -132,7 +137,7 @@ export class Disk implements Disposable {
     while (first < end) {
       const done = this.#some(write, chain, first, end, position);
       if (done === -Errno.EINTR || done === -Errno.EAGAIN) continue;
-      if (this.direct && (done === -Errno.EINVAL || done === -Errno.EFAULT)) {
+      if (this.direct && refusesMemory(done)) {
         return this.bounce(write, chain, first, end, position);
       }
       if (done < 0) return done;
