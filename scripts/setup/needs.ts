@@ -90,7 +90,7 @@ export const needs: readonly Need[] = [
   },
   {
     package: "iproute2",
-    purposes: ["test", "bench"],
+    purposes: ["lab", "test", "bench"],
     why: "makes taps in a network namespace",
     programs: ["ip"],
   },

@@ -3,7 +3,7 @@ import { deviceVmTests } from "./device_vm.ts";
 import { hostileDeviceVmTests } from "./hostile_device_vm.ts";
 import { execTests } from "./exec.ts";
 import { lane } from "./lane.ts";
-import { netTests, providedNetTests } from "./net/mod.ts";
+import { netTests, providedNetTests, tapTests } from "./net/mod.ts";
 import { vsockTests } from "./vsock.ts";
 import { wlTests } from "./wl.ts";
 import { wlGuestTests } from "./wl_guest.ts";
@@ -16,6 +16,7 @@ lane("devices in the lab", {
   "exec": execTests,
 }, {
   "net": netTests,
+  "net tap": tapTests,
   "net vm": providedNetTests,
   "hostile device vm": hostileDeviceVmTests,
 });

@@ -22,8 +22,9 @@ const page = (address: string, port: number) =>
   `(printf 'GET / HTTP/1.0\\r\\n\\r\\n'; sleep 1) | busybox nc -w 10 ${address} ${port}`;
 
 /** Behind a tap nobody says. */
-const STATIC = `ip link set lo up; ip link set eth0 up
-ip addr add ${behindTap.v4}/24 dev eth0; ip addr add ${behindTap.v6}/64 dev eth0 nodad
+const STATIC =
+  `echo 0 >/proc/sys/net/ipv6/conf/eth0/accept_dad; ip link set lo up; ip link set eth0 up
+ip addr add ${behindTap.v4}/24 dev eth0; ip addr add ${behindTap.v6}/64 dev eth0
 ip route add default via ${tap.v4}; ip route add default via ${tap.v6} dev eth0
 echo nameserver ${outside.v4} >/etc/resolv.conf`;
 
@@ -36,7 +37,7 @@ tap = "tap0"
 queues = 2
 `;
 
-/** Network devices: both ways out, and what happens to them. */
+/** The way out through passt, and what happens to it. */
 export async function netTests(t: Deno.TestContext, bench: Bench): Promise<void> {
   await bench.step(t, "a network through passt, of an ordinary user", async (t) => {
     await using network = await HostNetwork.open(bench);
@@ -76,20 +77,29 @@ export async function netTests(t: Deno.TestContext, bench: Bench): Promise<void>
 
     await t.step("passt that is killed comes back, and the guest sees its link", async () => {
       const before = await net0(network);
-      const changes = "cat /sys/class/net/eth0/carrier_changes";
-      const seen = Number(await guest.run(changes));
-      await network.host(`kill -9 ${before.net?.passt}`);
-      await guest.waitFor("the link is up");
+      const changes = async () => {
+        const said = await guest.run("cat /sys/class/net/eth0/carrier_changes");
+        return Number(/^\d+\s*$/m.exec(said)?.[0]);
+      };
+      const seen = await changes();
+      await happens(
+        guest,
+        "the link is up",
+        () => network.host(`kill -9 ${before.net?.passt}`),
+      );
       const after = await net0(network);
       assert.notEqual(after.net?.passt, before.net?.passt);
       assert.equal(after.pid, before.pid);
       assert.equal(after.net?.link, "up");
-      assert.ok(Number(await guest.run(changes)) >= seen + 2);
+      assert.ok(await changes() >= seen + 2);
       assert.match(await guest.run(`ping -c 1 -W 5 ${outside.v4}`), /1 packets received/);
     });
     await ends(t, guest, network);
   });
+}
 
+/** The way out through an interface of the host. */
+export async function tapTests(t: Deno.TestContext, bench: Bench): Promise<void> {
   await bench.step(
     t,
     "a network through a tap, of an ordinary user, with two pairs of queues",
@@ -151,16 +161,17 @@ export async function providedNetTests(t: Deno.TestContext, bench: Bench): Promi
       },
     );
     await t.step("a connection survives a killed worker of the other VM", async () => {
+      const { pid: worker } = net0Of(await infoOf(network, "netvm"));
       await connectionSurvives(guest, network, async () => {
-        const { devices } = await infoOf(network, "netvm");
-        await network.host(`kill -9 ${devices.find(({ name }) => name === "net0")?.pid}`);
+        await network.host(`kill -9 ${worker}`);
       });
     });
     await t.step("the network is back after the other VM was killed", async () => {
       const { pid } = await infoOf(network, "netvm");
-      await network.host(`kill -9 ${pid}; while [ -d /proc/${pid} ]; do sleep 0.1; done`);
-      await startNetVm();
-      await guest.waitFor("the backend is back");
+      await happens(guest, "the backend is back", async () => {
+        await network.host(`kill -9 ${pid}; while [ -d /proc/${pid} ]; do sleep 0.1; done`);
+        await startNetVm();
+      });
       const said = await guest.run(
         `for i in $(seq 20); do ping -c 1 -W 2 ${outside.v4} && break; done; nslookup web.test`,
       );
@@ -222,10 +233,24 @@ async function infoOf(network: HostNetwork, name: string): Promise<VmInfo> {
 
 /** The network device of the guest, as `info` shows it. */
 async function net0(network: HostNetwork): Promise<DeviceInfo> {
-  const { devices } = await infoOf(network, "netted");
+  return net0Of(await infoOf(network, "netted"));
+}
+
+function net0Of({ devices }: VmInfo): DeviceInfo {
   const device = devices.find(({ name }) => name === "net0");
   assert.ok(device !== undefined);
   return device;
+}
+
+/** Waits until the VM says something because of what is done. */
+async function happens(
+  guest: RunningGuest,
+  text: string,
+  act: () => Promise<unknown>,
+): Promise<void> {
+  const from = guest.output.length;
+  await act();
+  await guest.until(() => guest.output.slice(from).includes(text));
 }
 
 /** Connections go on when a worker is replaced, and nothing of it stays behind in the monitor. */
@@ -235,16 +260,14 @@ async function recovers(
   network: HostNetwork,
 ): Promise<void> {
   await t.step("a connection survives a killed worker", async () => {
-    const { pid } = await infoOf(network, "netted");
-    const held = () => network.host(`ls /proc/${pid}/fd | wc -l`);
+    const info = await infoOf(network, "netted");
+    const { pid: worker, restarts } = net0Of(info);
+    const held = () => network.host(`ls /proc/${info.pid}/fd | wc -l`);
     const before = await held();
     await connectionSurvives(guest, network, async () => {
-      const { pid: worker, restarts } = await net0(network);
-      await network.host(`kill -9 ${worker}`);
-      await guest.waitFor("the backend is back");
-      const after = await net0(network);
-      assert.equal(after.restarts, restarts + 1);
+      await happens(guest, "the backend is back", () => network.host(`kill -9 ${worker}`));
     });
+    assert.equal((await net0(network)).restarts, restarts + 1);
     assert.equal(await held(), before);
   });
 }

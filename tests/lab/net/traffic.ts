@@ -4,7 +4,7 @@ import { addresses, type HostNetwork } from "./host_network.ts";
 
 const { outside } = addresses;
 /** What is copied each way. */
-const MIB = Number(Deno.env.get("SPECTRUM_NET_MIB") ?? 32);
+const MIB = Number(Deno.env.get("SPECTRUM_NET_MIB") ?? 4);
 /** What is kept of it in the guest's memory, and sent again and again. */
 const PIECE = Math.min(MIB, 32);
 /** Seconds of a measurement. */
@@ -80,7 +80,7 @@ const measurements = {
 /**
  * A connection of the guest that survives what is done to its device meanwhile: what comes by it is complete.
  *
- * @param harm called once some of it has come
+ * @param harm called once some of it has come; the rest is sent when it has resolved
  */
 export async function connectionSurvives(
   guest: RunningGuest,
@@ -88,20 +88,25 @@ export async function connectionSurvives(
   harm: () => Promise<void>,
 ): Promise<void> {
   const from = ++port;
-  const piece = "/tmp/spectrum-net-slow";
+  const piece = "/tmp/spectrum-net-slow", rest = "/tmp/spectrum-net-rest";
   const sent = network.outside(`
-    head -c 4194304 /dev/urandom >${piece}
-    busybox nc -l -p ${from} -e sh -c 'for i in 1 2 3 4; do cat ${piece}; sleep 1; done'
-    for i in 1 2 3 4; do cat ${piece}; done | sha256sum; rm ${piece}`);
+    head -c 4194304 /dev/urandom >${piece}; rm -f ${rest}
+    busybox nc -l -p ${from} -e sh -c 'cat ${piece}; until [ -e ${rest} ]; do sleep 0.1; done; cat ${piece}'
+    cat ${piece} ${piece} | sha256sum; rm ${piece} ${rest}`);
   const begun = guest.output.length;
-  await guest.process.write(
-    `until nc ${outside.v4} ${from} <&9 2>/dev/null >/tmp/slow; do sleep 0.2; done & copy=$!\n` +
-      "until [ -s /tmp/slow ]; do sleep 0.1; done; echo some-has-come\n",
+  // In one line: busybox' shell ends when a job in the background does while it waits for the next one.
+  const received = guest.run(
+    `until nc ${outside.v4} ${from} <&9 2>/dev/null >/tmp/slow; do sleep 0.2; done & copy=$!; ` +
+      'until [ -s /tmp/slow ]; do sleep 0.1; done; echo some-has""-come; ' +
+      "wait $copy; sha256sum /tmp/slow; rm /tmp/slow",
   );
-  await guest.until(() => guest.output.slice(begun).includes("some-has-come"));
-  await harm();
-  const seen = await guest.run("wait $copy; sha256sum /tmp/slow; rm /tmp/slow");
-  assert.equal(hash(seen), hash(await sent));
+  const harmed = async () => {
+    await guest.until(() => guest.output.slice(begun).includes("some-has-come"));
+    await harm();
+    await network.outside(`touch ${rest}`);
+  };
+  const [seen, wanted] = await Promise.all([received, sent, harmed()]);
+  assert.equal(hash(seen), hash(wanted));
 }
 
 function repeated(file: string): string {
