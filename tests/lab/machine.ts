@@ -210,11 +210,16 @@ export class RunningGuest {
   process!: StageProcess;
   output = "";
   readonly #decoder = new TextDecoder();
-  #seen: () => void = () => {};
+  readonly #waiting = new Set<() => void>();
 
   see(bytes: Uint8Array): void {
     this.output += this.#decoder.decode(bytes, { stream: true });
-    this.#seen();
+    this.#wake();
+  }
+
+  #wake(): void {
+    for (const look of this.#waiting) look();
+    this.#waiting.clear();
   }
 
   /** Resolves when the output contains a text. Rejects when the machine ends before. */
@@ -231,7 +236,7 @@ export class RunningGuest {
     let over: unknown;
     const end = (error: unknown) => {
       over ??= error;
-      this.#seen();
+      this.#wake();
     };
     const without = (what: string) => new Error(`${what} without ${condition}:\n${this.output}`);
     this.process.status.then(() => end(without("The machine ended")), end);
@@ -241,7 +246,7 @@ export class RunningGuest {
     try {
       while (!condition()) {
         if (over !== undefined) throw over;
-        await new Promise<void>((resolve) => this.#seen = resolve);
+        await new Promise<void>((resolve) => this.#waiting.add(resolve));
       }
     } finally {
       clearTimeout(timer);
