@@ -14,8 +14,8 @@ lane("devices in the lab", {
   "vsock": vsockTests,
   "device vm": deviceVmTests,
   "exec": execTests,
-}, {
   "net": netTests,
+}, {
   "net tap": tapTests,
   "net vm": providedNetTests,
   "hostile device vm": hostileDeviceVmTests,
