@@ -217,11 +217,13 @@ Deno.test("a net worker that is killed gives back every buffer and packet once",
       }
       assert.deepEqual(guest.underWay, [0, QUEUE_SIZE], "every packet and every buffer is there");
       // The end of the stream is the end of the link, and the monitor hears of it.
-      await peer.hangUp();
+      const hungUp = peer.hangUp();
+      // What it is still sending needs buffers.
       for (let i = 0; i < 500 && configs.length === 0; i++) {
         guest.turn(false);
         await pause(5);
       }
+      await hungUp;
       assert.equal(NetConfig.decode(configs[0]).status, 0);
       const bases = await frontend.stop();
       assert.deepEqual(bases.map(({ index }) => index), [RECEIVE, TRANSMIT]);
