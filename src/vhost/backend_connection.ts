@@ -1,5 +1,5 @@
 import type { Transport } from "../msg/mod.ts";
-import { type Fd, OsError, type Owned } from "../os/mod.ts";
+import { Events, type Fd, OsError, type Owned, pollOne } from "../os/mod.ts";
 import { messageShapes } from "./backend_messages.ts";
 import { BackendRefusal } from "./backend_refusal.ts";
 import { messageBytes } from "./message_bytes.ts";
@@ -27,6 +27,9 @@ export interface BackendHandler {
 
 /** So many messages are taken before the queues have their turn. */
 const MESSAGES_PER_TURN = 32;
+
+/** How long a frontend may leave no room for an answer, in milliseconds. */
+const ANSWER_PATIENCE_MS = 1000;
 
 /** The backend's end of a vhost-user connection: checks shapes, answers, acknowledges. */
 export class BackendConnection implements Disposable {
@@ -106,7 +109,11 @@ export class BackendConnection implements Disposable {
 
   #send(request: number, payload: Uint8Array, fds: readonly Owned<Fd>[] = []): void {
     const bytes = messageBytes(request, HeaderFlags.Reply, payload);
-    const sent = this.#transport.send(bytes, fds);
+    let sent = this.#transport.send(bytes, fds);
+    // Over a VM border there is room for a few answers at a time.
+    if (sent === "later" && pollOne(this.fd, Events.Out, ANSWER_PATIENCE_MS) !== 0) {
+      sent = this.#transport.send(bytes, fds);
+    }
     for (const fd of fds) fd[Symbol.dispose]();
     // Its end, if that is why, is read next. Otherwise it asks on and on and never listens.
     if (sent !== bytes.length && sent !== "closed") {
