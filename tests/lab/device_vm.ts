@@ -178,7 +178,7 @@ export async function deviceVmTests(t: Deno.TestContext, bench: Bench): Promise<
       },
       stop: () => signal("STOP"),
       goOn: () => signal("CONT"),
-      kills: Number(Deno.env.get("SPECTRUM_VM_KILLS") ?? 1),
+      kills: Number(Deno.env.get("SPECTRUM_VM_KILLS") ?? 3),
       stopped: Number(Deno.env.get("SPECTRUM_STOP_SECONDS") ?? 5),
     });
 
