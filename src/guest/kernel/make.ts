@@ -1,3 +1,4 @@
+import { eachLine } from "../lines.ts";
 import { KernelBuildError } from "./kernel_build_error.ts";
 
 /** How to run `make` in the kernel's source. */
@@ -84,17 +85,4 @@ export async function make(options: MakeOptions): Promise<void> {
   } finally {
     signal?.removeEventListener("abort", stop);
   }
-}
-
-async function eachLine(
-  stream: ReadableStream<Uint8Array>,
-  onLine: (line: string) => void,
-): Promise<void> {
-  let rest = "";
-  for await (const text of stream.pipeThrough(new TextDecoderStream())) {
-    const lines = (rest + text).split("\n");
-    rest = lines.pop() ?? "";
-    lines.forEach(onLine);
-  }
-  if (rest !== "") onLine(rest);
 }

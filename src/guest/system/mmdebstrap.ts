@@ -1,3 +1,4 @@
+import { eachLine } from "../lines.ts";
 import type { Progress } from "../progress.ts";
 import { tryRun } from "../run.ts";
 import { unlessMissing } from "./files.ts";
@@ -129,17 +130,4 @@ async function requireSubordinateIds(): Promise<void> {
         }`,
     );
   }
-}
-
-async function eachLine(
-  stream: ReadableStream<Uint8Array>,
-  onLine: (line: string) => void,
-): Promise<void> {
-  let rest = "";
-  for await (const text of stream.pipeThrough(new TextDecoderStream())) {
-    const lines = (rest + text).split("\n");
-    rest = lines.pop() ?? "";
-    lines.forEach(onLine);
-  }
-  if (rest !== "") onLine(rest);
 }
