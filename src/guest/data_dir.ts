@@ -1,4 +1,4 @@
-import { join } from "node:path";
+import { baseDir } from "./base_dir.ts";
 
 /**
  * The folder for what users would miss: `$XDG_DATA_HOME/spectrum`, else `~/.local/share/spectrum`.
@@ -6,12 +6,5 @@ import { join } from "node:path";
  * @throws {Error} when neither XDG_DATA_HOME nor HOME is set
  */
 export function dataDir(env: Pick<typeof Deno.env, "get"> = Deno.env): string {
-  const base = env.get("XDG_DATA_HOME");
-  // The XDG base directory specification: a relative path is to be ignored.
-  if (base?.startsWith("/")) return join(base, "spectrum");
-  const home = env.get("HOME");
-  if (home === undefined || home === "") {
-    throw new Error("Cannot tell where the data folder is: set HOME or XDG_DATA_HOME.");
-  }
-  return join(home, ".local", "share", "spectrum");
+  return baseDir(env, "XDG_DATA_HOME", ".local/share", "data");
 }
