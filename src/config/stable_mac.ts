@@ -1,5 +1,4 @@
-const FNV_PRIME = 0x01000193;
-const FNV_BASIS = 0x811c9dc5;
+import { fnv1a } from "./fnv.ts";
 
 /**
  * The MAC address of a VM's device, the same at every start: locally administered, of a single station. VMs of the
@@ -8,7 +7,7 @@ const FNV_BASIS = 0x811c9dc5;
 export function stableMac(vm: string, device: string, host: string = machineId()): string {
   const bytes = [0x02];
   for (let round = 0; bytes.length < 6; round++) {
-    bytes.push(fnv(`${round} ${host} ${vm} ${device}`) & 0xff);
+    bytes.push(hashByte(`${round} ${host} ${vm} ${device}`));
   }
   return bytes.map((byte) => byte.toString(16).padStart(2, "0")).join(":");
 }
@@ -22,11 +21,8 @@ function machineId(): string {
   }
 }
 
-/** FNV-1a, 32 bits, with all of its bits in the lowest ones. */
-function fnv(text: string): number {
-  let hash = FNV_BASIS;
-  for (const byte of new TextEncoder().encode(text)) {
-    hash = Math.imul(hash ^ byte, FNV_PRIME) >>> 0;
-  }
-  return hash ^ (hash >>> 16) ^ (hash >>> 8) ^ (hash >>> 24);
+/** Eight bits to which all of a text's hash comes. */
+function hashByte(text: string): number {
+  const hash = fnv1a(text);
+  return (hash ^ (hash >>> 16) ^ (hash >>> 8) ^ (hash >>> 24)) & 0xff;
 }
