@@ -1,6 +1,7 @@
 import type { Window } from "../../os/mod.ts";
 import { readU64 } from "../../codec/mod.ts";
 import { DescriptorChain, MAC_SIZE, NetAck, NetControl, type Virtqueue } from "../../virtio/mod.ts";
+import { readHead } from "../chain_bytes.ts";
 
 /** Of a command, with its class; the longest that has an effect is 10 bytes long. */
 const COMMAND = 16;
@@ -29,21 +30,11 @@ export class NetControlQueue {
         queue.break("request");
         return;
       }
-      this.#read();
+      this.#command.fill(0);
+      readHead(this.window.view, chain, this.#view, Math.min(chain.readableBytes, COMMAND));
       const ack = this.#perform(chain.readableBytes - HEAD) ? NetAck.Ok : NetAck.Error;
       this.window.view.setUint8(chain.offsets[chain.readableCount], ack);
       queue.complete(chain, 1);
-    }
-  }
-
-  /** A copy of as much as is looked at. */
-  #read(): void {
-    const chain = this.#chain;
-    this.#command.fill(0);
-    for (let i = 0, at = 0; i < chain.readableCount && at < COMMAND; i++) {
-      const length = Math.min(chain.lengths[i], COMMAND - at);
-      this.#command.set(this.window.bytes(chain.offsets[i], length), at);
-      at += length;
     }
   }
 

@@ -23,6 +23,7 @@ export class ReceiveBuffers {
   readonly #chains = Array.from({ length: MOST_CHAINS }, () => new DescriptorChain(SEGMENTS));
   #first = 0;
   #count = 0;
+  /** That those taken have room for. */
   #bytes = 0;
   #queue: Virtqueue | undefined;
 
@@ -38,7 +39,7 @@ export class ReceiveBuffers {
    */
   reserve(queue: Virtqueue, bytes: number): number {
     this.#queue = queue;
-    while (this.#room < bytes && this.#count < (this.isMergeable ? MOST_CHAINS : 1)) {
+    while (this.#bytes < bytes && this.#count < (this.isMergeable ? MOST_CHAINS : 1)) {
       const chain = this.#at(this.#count);
       if (!queue.next(chain)) break;
       if (chain.writableBytes < NetHeader.size) {
@@ -48,11 +49,7 @@ export class ReceiveBuffers {
       this.#count++;
       this.#bytes += chain.writableBytes;
     }
-    return queue.fault === undefined ? this.#room : 0;
-  }
-
-  get #room(): number {
-    return this.#bytes;
+    return queue.fault === undefined ? this.#bytes : 0;
   }
 
   /** Appends the memory of the first so many bytes to a vector, or of what fits in it and is there. Returns its bytes. */
