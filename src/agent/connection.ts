@@ -127,8 +127,7 @@ function failure(payload: Uint8Array): AgentError {
 
 /** A text of the guest's as it may stand on a terminal. */
 export function printable(text: string): string {
-  // deno-lint-ignore no-control-regex
-  return text.replaceAll(/[\x00-\x1f\x7f-\x9f]/g, "?").slice(0, 4096);
+  return text.replaceAll(/\p{Cc}/gu, "?").slice(0, 4096);
 }
 
 /** Bytes after one another. */

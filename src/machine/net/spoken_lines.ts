@@ -48,8 +48,8 @@ export class SpokenLines implements Disposable {
   }
 
   #finish(): void {
-    // deno-lint-ignore no-control-regex -- it may quote a guest, who may not drive a terminal
-    const line = this.#partial.replaceAll(/[\x00-\x1f\x7f-\x9f]/g, " ").trim();
+    // It may quote a guest, who may not drive a terminal.
+    const line = this.#partial.replaceAll(/\p{Cc}/gu, " ").trim();
     this.#partial = "";
     if (line === "") return;
     if (this.#kept.length === MOST_KEPT) this.#kept.shift();

@@ -214,8 +214,8 @@ export class Provisions implements Disposable {
   }
 
   #fail(entry: Entry, said: string): void {
-    // deno-lint-ignore no-control-regex -- a guest may not drive the terminal that shows it
-    const reason = said.slice(0, MOST_SAID).replaceAll(/[\x00-\x1f\x7f-\x9f]/g, " ");
+    // A guest may not drive the terminal that shows it.
+    const reason = said.slice(0, MOST_SAID).replaceAll(/\p{Cc}/gu, " ");
     entry.attempt++;
     this.#warn(`${entry.context}: ${reason}`);
     this.#waitAgain(entry, "failed", reason);
