@@ -88,8 +88,7 @@ class TreeReceiver implements Disposable {
     }
   }
 
-  // deno-lint-ignore require-await
-  async done(): Promise<void> {
+  done(): void {
     if (!this.#started || this.#open.length > 0) throw disorder();
   }
 

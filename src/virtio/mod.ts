@@ -19,13 +19,10 @@ export { Feature, featureNames } from "./feature.ts";
 export {
   ETHERNET_HEADER,
   MAC_SIZE,
-  MAX_PACKET,
-  MAX_QUEUE_PAIRS,
   NetAck,
   NetConfig,
   NetControl,
   NetFeature,
-  NetGso,
   NetHeader,
   NetHeaderFlag,
   NetMtu,

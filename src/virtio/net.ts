@@ -68,14 +68,8 @@ export const NetHeader = struct({
 /** VIRTIO_NET_HDR_F_* */
 export const NetHeaderFlag = { NeedsCsum: 1, DataValid: 2, RscInfo: 4 } as const;
 
-/** VIRTIO_NET_HDR_GSO_* */
-export const NetGso = { None: 0, Tcp4: 1, Udp: 3, Tcp6: 4, Ecn: 0x80 } as const;
-
 /** Bytes in front of a frame's payload: two addresses and a type. */
 export const ETHERNET_HEADER = 14;
-
-/** The most bytes of a packet that a receiver with segmentation offload must take, without its header (§5.1.6.3.1). */
-export const MAX_PACKET = 65550;
 
 /** Smallest and largest MTU that a device may tell (§5.1.4.1). */
 export const NetMtu = { least: 68, most: 65535 } as const;
@@ -92,6 +86,3 @@ export const NetControl = {
 
 /** VIRTIO_NET_OK and VIRTIO_NET_ERR: the last byte of a control command. */
 export const NetAck = { Ok: 0, Error: 1 } as const;
-
-/** The most pairs of queues that a driver may ask for (§5.1.6.5.5). */
-export const MAX_QUEUE_PAIRS = 0x8000;

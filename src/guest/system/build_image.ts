@@ -79,7 +79,7 @@ export async function buildImage(options: ImageBuildOptions): Promise<ImageRecor
   const asked = { packages: [...packages], script: script?.hash, release, mirror };
   const wanted = [...new Set([...PACKAGES, ...packages])];
   const sources = await debianSources({ release, mirror });
-  const aptDir = join(options.cacheDir, await aptFolder(release, mirror));
+  const aptDir = join(options.cacheDir, aptFolder(release, mirror));
   const isCurrent = async (versions: ImageRecord["versions"]) => {
     const present = await store.find(name);
     return present !== undefined && sameAgain(present, { ...asked, recipe, versions }, store);
@@ -148,10 +148,10 @@ function sameAgain(present: ImageRecord, wanted: Ingredients, store: ImageStore)
 }
 
 /** Kernels are fetched by the same lists. */
-async function aptFolder(release: string, mirror: string | undefined): Promise<string> {
+function aptFolder(release: string, mirror: string | undefined): string {
   if (release === RELEASE && mirror === undefined) return "apt";
   const key = createHash("sha256").update(JSON.stringify([release, mirror])).digest("hex");
-  return await Promise.resolve(`apt-${release}-${key.slice(0, 8)}`);
+  return `apt-${release}-${key.slice(0, 8)}`;
 }
 
 async function readScript(path: string): Promise<{ hash: string }> {
