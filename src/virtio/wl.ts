@@ -19,6 +19,8 @@ export const WlFeature = {
   Credit: 1n << 18n,
   /** Ours: the machine has a doorbell function. */
   Doorbells: 1n << 19n,
+  /** Ours: memory that the guest was sent several times lies in one place. */
+  ShowOnce: 1n << 20n,
 } as const;
 
 /** Types of commands, in both directions. */

@@ -1,4 +1,4 @@
-import { type Fd, PAGE_SIZE, RangeAllocator } from "../../os/mod.ts";
+import { type Fd, fileStat, PAGE_SIZE, RangeAllocator } from "../../os/mod.ts";
 import type { SharedMemoryMapper } from "../../virtio/mod.ts";
 
 /** The id of the region. */
@@ -7,10 +7,21 @@ const REGION = 0;
 /** Mappings begin at multiples of this, so that a guest can have page structures for just one of them (Linux: 2 MiB). */
 const GRANULE = 2 ** 21;
 
+/** Memory that the guest sees. */
+interface Mapping {
+  readonly length: number;
+  /** What it is a mapping of. */
+  readonly identity: string;
+  /** How many descriptors of the guest mean it. */
+  uses: number;
+}
+
 /** The shared memory region of the device: who is where in it. */
 export class Region {
   readonly #size: number;
-  readonly #mapped = new Map<number, number>();
+  readonly #mapped = new Map<number, Mapping>();
+  /** Where memory is that may be there for several descriptors. */
+  readonly #places = new Map<string, number>();
   #free: RangeAllocator;
   #mapper: SharedMemoryMapper | undefined;
 
@@ -35,9 +46,26 @@ export class Region {
    * Shows memory to the guest, whole.
    *
    * @param length in whole pages
+   * @param once in the place where it is already, if the guest sees it
    * @returns where in the region, or undefined when there is no room or the frontend refuses
    */
-  map(fd: Fd, length: number, writable: boolean): number | undefined {
+  map(fd: Fd, length: number, writable: boolean, once: boolean): number | undefined {
+    const { dev, ino } = fileStat(fd);
+    const identity = `${dev}:${ino}:${length}:${writable}`;
+    const place = once ? this.#places.get(identity) : undefined;
+    const mapping = place === undefined ? undefined : this.#mapped.get(place);
+    if (mapping !== undefined) {
+      mapping.uses++;
+      return place;
+    }
+    const offset = this.#show(fd, length, writable);
+    if (offset === undefined) return undefined;
+    this.#mapped.set(offset, { length, identity, uses: 1 });
+    if (once) this.#places.set(identity, offset);
+    return offset;
+  }
+
+  #show(fd: Fd, length: number, writable: boolean): number | undefined {
     const mapper = this.#mapper;
     let offset: number;
     if (mapper === undefined) return undefined;
@@ -47,25 +75,28 @@ export class Region {
       if (!(error instanceof RangeError)) throw error;
       return undefined;
     }
-    if (mapper.map(REGION, offset, fd, { fdOffset: 0, length, writable })) {
-      this.#mapped.set(offset, length);
-      return offset;
-    }
+    if (mapper.map(REGION, offset, fd, { fdOffset: 0, length, writable })) return offset;
     this.#free.free(offset, length);
     return undefined;
   }
 
-  /** Takes it away again, if it is there. What the frontend would not take away is not used again. */
+  /**
+   * One descriptor less means what is there, if anything is; with the last it is taken away. What the frontend would not
+   * take away is not used again.
+   */
   unmap(offset: number): void {
-    const length = this.#mapped.get(offset);
-    if (length === undefined) return;
+    const mapping = this.#mapped.get(offset);
+    if (mapping === undefined || --mapping.uses > 0) return;
+    const { length, identity } = mapping;
     this.#mapped.delete(offset);
+    if (this.#places.get(identity) === offset) this.#places.delete(identity);
     if (this.#mapper?.unmap(REGION, offset, length) === true) this.#free.free(offset, length);
   }
 
   /** The frontend has taken everything away. */
   clear(): void {
     this.#mapped.clear();
+    this.#places.clear();
     this.#free = this.#wholly();
   }
 

@@ -87,6 +87,24 @@ Deno.test("memory that there cannot be", () => {
   assert.equal(guest.result(memoryBytes(4096)), WlResponse.New);
 });
 
+Deno.test("memory that comes several times is shown once, until the last descriptor is closed", () => {
+  for (const once of [false, true]) {
+    using guest = new Guest({ features: once ? ALL_FEATURES | WlFeature.ShowOnce : ALL_FEATURES });
+    guest.context();
+    using memory = memfd("test", MIB, { seal: false });
+    using other = memfd("test", MIB, { seal: false });
+    for (const fd of [memory, memory, other]) sendMessage(guest.host, bytes("x"), [fd]);
+    const news = guest.messages().filter(({ type }) => type === WlCommand.New);
+    assert.equal(new Set(news.map(({ page }) => page)).size, once ? 2 : 3);
+    const [first, second] = news;
+    assert.equal(first.page === second.page, once);
+    assert.equal(guest.close(first.id), WlResponse.Ok);
+    assert.ok(guest.mapper.mapped.has(second.page * 4096));
+    assert.equal(guest.close(second.id), WlResponse.Ok);
+    assert.equal(guest.mapper.mapped.size, 1);
+  }
+});
+
 Deno.test("sizes over 4 GiB need their feature", () => {
   const options = { memory: 8 * GIB, regionSize: 16 * GIB };
   for (const size64 of [false, true]) {

@@ -122,7 +122,8 @@ export class WlDevice implements VirtioDevice, Disposable {
     this.#account = new Account({ vfds, contexts, memory });
     this.#doorbells = new Doorbells(options.doorbells);
     this.features = WlFeature.TransFlags | WlFeature.UseShmem | WlFeature.Size64 |
-      WlFeature.Events | WlFeature.Credit | (this.#doorbells.isOffered ? WlFeature.Doorbells : 0n);
+      WlFeature.Events | WlFeature.Credit | WlFeature.ShowOnce |
+      (this.#doorbells.isOffered ? WlFeature.Doorbells : 0n);
     this.sharedMemory = [regionSize];
     this.#region = new Region(regionSize);
     this.#in = new InQueue(window.view);
@@ -501,7 +502,7 @@ export class WlDevice implements VirtioDevice, Disposable {
     const length = inPages(size);
     if (!this.#has(WlFeature.UseShmem)) return undefined;
     if (length >= TWO_32 && !this.#has(WlFeature.Size64)) return undefined;
-    const offset = this.#region.map(fd, length, writable);
+    const offset = this.#region.map(fd, length, writable, this.#has(WlFeature.ShowOnce));
     if (offset === undefined) return undefined;
     return new MemoryVfd(id, charge, fd, this.#region, { offset, size, writable });
   }

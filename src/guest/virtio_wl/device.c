@@ -285,6 +285,7 @@ static int wl_probe(struct virtio_device *vdev)
 	wl->has_events = virtio_has_feature(vdev, WL_F_EVENTS);
 	wl->has_doorbells = virtio_has_feature(vdev, WL_F_DOORBELLS);
 	wl->has_credit = virtio_has_feature(vdev, WL_F_CREDIT);
+	wl->shows_once = virtio_has_feature(vdev, WL_F_SHOW_ONCE);
 	wl_find_region(wl);
 
 	wl->index = ida_alloc(&wl_indices, GFP_KERNEL);
@@ -380,6 +381,7 @@ static const unsigned int wl_features[] = {
 	WL_F_EVENTS,
 	WL_F_CREDIT,
 	WL_F_DOORBELLS,
+	WL_F_SHOW_ONCE,
 };
 
 static struct virtio_driver wl_driver = {

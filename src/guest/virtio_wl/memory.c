@@ -35,15 +35,57 @@
 
 /* Physical pages that VFDs lie in, of all devices, also of those that are gone, whose pages may still be held. */
 static DEFINE_MTREE(wl_ranges);
+static DEFINE_MUTEX(wl_ranges_lock);
+
+/* The range of just these pages, for one VFD more if the host may show it several times. */
+static struct wl_range *wl_range_get(u64 start, u64 size, bool shared)
+{
+	struct wl_range *range;
+	int error;
+
+	mutex_lock(&wl_ranges_lock);
+	range = mtree_load(&wl_ranges, PHYS_PFN(start));
+	if (range && shared && range->start == start && range->size == size) {
+		range->vfds++;
+		goto unlock;
+	}
+	range = kzalloc(sizeof(*range), GFP_KERNEL);
+	if (!range) {
+		range = ERR_PTR(-ENOMEM);
+		goto unlock;
+	}
+	range->start = start;
+	range->size = size;
+	range->vfds = 1;
+	mutex_init(&range->lock);
+	error = mtree_insert_range(&wl_ranges, PHYS_PFN(start), PHYS_PFN(start + size) - 1, range, GFP_KERNEL);
+	if (error) {
+		kfree(range);
+		range = ERR_PTR(error == -ENOMEM ? error : -EIO);
+	}
+unlock:
+	mutex_unlock(&wl_ranges_lock);
+	return range;
+}
+
+static void wl_range_put(struct wl_range *range)
+{
+	mutex_lock(&wl_ranges_lock);
+	if (!--range->vfds) {
+		mtree_erase(&wl_ranges, PHYS_PFN(range->start));
+		kfree(range);
+	}
+	mutex_unlock(&wl_ranges_lock);
+}
 
 /*
- * The memory that the host says a VFD has. An error when it is outside of the region or touches that of another VFD.
+ * The memory that the host says a VFD has. An error when it is outside of the region or touches that of another VFD; it may
+ * be the same as another's where the host shows memory once.
  */
 struct wl_memory *wl_memory_reserve(struct wl_device *wl, u64 pfn, u64 size)
 {
 	struct wl_memory *memory;
 	u64 offset, reserved, larger;
-	int error;
 
 	if (pfn > wl->region_size >> WL_PFN_SHIFT)
 		return ERR_PTR(-EIO);
@@ -59,19 +101,18 @@ struct wl_memory *wl_memory_reserve(struct wl_device *wl, u64 pfn, u64 size)
 	memory = kzalloc(sizeof(*memory), GFP_KERNEL);
 	if (!memory)
 		return ERR_PTR(-ENOMEM);
-	memory->start = wl->region + offset;
+	memory->range = wl_range_get(wl->region + offset, reserved, wl->shows_once);
+	if (IS_ERR(memory->range)) {
+		void *error = memory->range;
+
+		kfree(memory);
+		return error;
+	}
 	memory->size = size;
-	memory->reserved = reserved;
 	init_rwsem(&memory->mapped);
 	mutex_init(&memory->lock);
 	init_waitqueue_head(&memory->state_wait);
 	INIT_WORK(&memory->make_work, wl_memory_make_work);
-	error = mtree_insert_range(&wl_ranges, PHYS_PFN(memory->start), PHYS_PFN(memory->start + reserved) - 1, memory,
-				   GFP_KERNEL);
-	if (error) {
-		kfree(memory);
-		return ERR_PTR(error == -ENOMEM ? error : -EIO);
-	}
 	return memory;
 }
 
@@ -87,7 +128,7 @@ MODULE_PARM_DESC(pages, "Give mapped memory struct pages, so that direct I/O int
 static bool wl_may_have_pages(const struct wl_memory *memory)
 {
 	return IS_ENABLED(CONFIG_ZONE_DEVICE) && wl_pages &&
-	       IS_ALIGNED(memory->start | memory->reserved, WL_PAGES_ALIGN);
+	       IS_ALIGNED(memory->range->start | memory->range->size, WL_PAGES_ALIGN);
 }
 
 #ifdef CONFIG_ZONE_DEVICE
@@ -159,15 +200,24 @@ static struct wl_page_map *wl_page_map_make(u64 start, u64 size)
 
 static bool wl_make_pages(struct wl_memory *memory)
 {
-	if (wl_may_have_pages(memory))
-		memory->pages = wl_page_map_make(memory->start, memory->reserved);
-	return memory->pages;
+	struct wl_range *range = memory->range;
+	bool made;
+
+	if (!wl_may_have_pages(memory))
+		return false;
+	mutex_lock(&range->lock);
+	if (!range->pages)
+		range->pages = wl_page_map_make(range->start, range->size);
+	made = range->pages;
+	range->users += made;
+	mutex_unlock(&range->lock);
+	return made;
 }
 
 /* Whether anybody holds a page. One reference of each is the page map's. */
-static bool wl_pages_held(const struct wl_memory *memory)
+static bool wl_pages_held(const struct wl_range *range)
 {
-	unsigned long pfn = PHYS_PFN(memory->start), end = PHYS_PFN(memory->start + memory->reserved);
+	unsigned long pfn = PHYS_PFN(range->start), end = PHYS_PFN(range->start + range->size);
 
 	for (; pfn < end; pfn++) {
 		if (page_ref_count(pfn_to_page(pfn)) != 1)
@@ -178,14 +228,11 @@ static bool wl_pages_held(const struct wl_memory *memory)
 	return false;
 }
 
-static void wl_unmake_pages(struct wl_memory *memory)
+/* Nobody uses a page map any more. Who says that a device is gone looks at the list afterwards. */
+static void wl_page_map_idle(struct wl_page_map *map, const struct wl_range *range, const struct wl_device *wl)
 {
-	struct wl_page_map *map = memory->pages;
-
-	memory->pages = NULL;
 	mutex_lock(&wl_idle_lock);
-	/* Who says that a device is gone looks at the list afterwards. */
-	if (memory->reserved <= WL_IDLE_SIZE && READ_ONCE(memory->vfd->wl->state) != WL_GONE) {
+	if (range->size <= WL_IDLE_SIZE && READ_ONCE(wl->state) != WL_GONE) {
 		list_add(&map->node, &wl_idle_maps);
 		map = NULL;
 		if (++wl_idle_count > WL_IDLE_MAPS) {
@@ -197,6 +244,25 @@ static void wl_unmake_pages(struct wl_memory *memory)
 	mutex_unlock(&wl_idle_lock);
 	if (map)
 		wl_page_map_free(map);
+}
+
+/* False while somebody holds a page that only this VFD could have given out. */
+static bool wl_unmake_pages(struct wl_memory *memory)
+{
+	struct wl_range *range = memory->range;
+	bool last, held;
+
+	mutex_lock(&range->lock);
+	last = range->users == 1;
+	held = last && wl_pages_held(range);
+	if (!held)
+		range->users--;
+	if (last && !held) {
+		wl_page_map_idle(range->pages, range, memory->vfd->wl);
+		range->pages = NULL;
+	}
+	mutex_unlock(&range->lock);
+	return !held;
 }
 
 /* The device is gone: no page map of its region is kept. */
@@ -217,13 +283,9 @@ static bool wl_make_pages(struct wl_memory *memory)
 	return false;
 }
 
-static bool wl_pages_held(const struct wl_memory *memory)
+static bool wl_unmake_pages(struct wl_memory *memory)
 {
-	return false;
-}
-
-static void wl_unmake_pages(struct wl_memory *memory)
-{
+	return true;
 }
 
 void wl_memory_forget(const struct wl_device *wl)
@@ -243,7 +305,7 @@ static void wl_memory_make(struct wl_memory *memory)
 			state = WL_PAGES;
 		} else {
 			/* Unused, but it fixes the type of the pages: write-back, as the mappings of programs are then. */
-			memory->window = memremap(memory->start, memory->reserved, MEMREMAP_WB);
+			memory->window = memremap(memory->range->start, memory->range->size, MEMREMAP_WB);
 			if (memory->window)
 				state = WL_PLAIN;
 		}
@@ -279,17 +341,14 @@ bool wl_memory_is_mapped(const struct wl_memory *memory)
 bool wl_memory_unmap(struct wl_memory *memory)
 {
 	mutex_lock(&memory->lock);
-	if (memory->state == WL_PAGES) {
-		if (wl_pages_held(memory)) {
-			mutex_unlock(&memory->lock);
-			return false;
-		}
-		wl_unmake_pages(memory);
-	} else if (memory->state == WL_PLAIN) {
-		memunmap(memory->window);
+	if (memory->state == WL_PAGES && !wl_unmake_pages(memory)) {
+		mutex_unlock(&memory->lock);
+		return false;
 	}
+	if (memory->state == WL_PLAIN)
+		memunmap(memory->window);
 	if (memory->state != WL_UNMAPPED)
-		mtree_erase(&wl_ranges, PHYS_PFN(memory->start));
+		wl_range_put(memory->range);
 	smp_store_release(&memory->state, WL_UNMAPPED);
 	mutex_unlock(&memory->lock);
 	wake_up_all(&memory->state_wait);
@@ -310,7 +369,7 @@ void wl_memory_hang_up(struct wl_vfd *vfd)
 
 static vm_fault_t wl_insert(struct vm_fault *vmf, const struct wl_memory *memory, unsigned long address, pgoff_t offset)
 {
-	unsigned long pfn = PHYS_PFN(memory->start) + offset;
+	unsigned long pfn = PHYS_PFN(memory->range->start) + offset;
 	int error;
 
 	if (memory->state == WL_PLAIN)

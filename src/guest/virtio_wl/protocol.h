@@ -23,6 +23,7 @@
 #define WL_F_EVENTS 17
 #define WL_F_CREDIT 18
 #define WL_F_DOORBELLS 19
+#define WL_F_SHOW_ONCE 20
 
 /* Types of messages. */
 #define WL_CMD_VFD_NEW 0x100

@@ -4,9 +4,9 @@
  *
  * The host is not trusted: what it writes is copied once and checked before use, what it may make us keep is bounded.
  *
- * Locks, the outer first: power (bringing the device up and down), receive_lock (readers of a VFD), memory.lock (struct
- * pages come and go), memory.mapped (faults against hanging up), the lock of a doorbell's slot, out_lock and a VFD's lock (leaves;
- * the last three are taken in interrupts).
+ * Locks, the outer first: power (bringing the device up and down), receive_lock (readers of a VFD), memory.lock and
+ * range.lock (struct pages come and go), memory.mapped (faults against hanging up), the lock of a doorbell's slot, out_lock
+ * and a VFD's lock (leaves; the last three are taken in interrupts).
  */
 #ifndef VIRTIO_WL_H
 #define VIRTIO_WL_H
@@ -60,7 +60,7 @@ struct wl_device {
 	char name[16];
 	int index;
 
-	bool has_flags, has_memory, has_size64, has_events, has_credit, has_doorbells;
+	bool has_flags, has_memory, has_size64, has_events, has_credit, has_doorbells, shows_once;
 	phys_addr_t region;
 	u64 region_size;		/* 0: no memory */
 	u64 region_requested_size;
@@ -149,12 +149,21 @@ enum wl_memory_state {
 	WL_UNMAPPED,	/* given up */
 };
 
+/* Pages of the region that VFDs of the same memory lie in, and no other. */
+struct wl_range {
+	phys_addr_t start;
+	u64 size;
+	unsigned int vfds;
+	struct mutex lock;		/* of what follows */
+	unsigned int users;		/* VFDs that have the struct pages */
+	struct wl_page_map *pages;
+};
+
 /* What a VFD of memory has beyond others. */
 struct wl_memory {
 	struct wl_vfd *vfd;
-	phys_addr_t start;
+	struct wl_range *range;
 	u64 size;
-	u64 reserved;			/* bytes from `start` on that no other VFD may lie in */
 	struct rw_semaphore mapped;	/* pages are put into page tables, or taken out of all */
 	bool hung_up;
 	struct mutex lock;		/* of what follows; `state` is read without it */
@@ -162,7 +171,6 @@ struct wl_memory {
 	wait_queue_head_t state_wait;
 	struct work_struct make_work;
 	void *window;
-	struct wl_page_map *pages;
 };
 
 /*

@@ -309,6 +309,19 @@ const commands: Record<string, Serve> = {
     await peer.end();
   },
 
+  async again(peer, size) {
+    using fd = memfd("test", size);
+    for (let i = 0; i < 2; i++) await peer.send("a", [fd]);
+    for (let i = 0; i < 2; i++) {
+      const word = await peer.number();
+      withMapped(fd, 0, size, (bytes) => {
+        assert.ok(new RandomStream(word).matches(bytes), "what the disk wrote");
+      });
+      await peer.send("k");
+    }
+    await peer.end();
+  },
+
   async echo(peer) {
     for (let piece; (piece = await peer.some()) !== undefined;) await peer.send(piece.slice());
   },

@@ -64,7 +64,7 @@ export class HostileWl implements VirtioDevice {
     this.#enough = enough;
     this.#state = seed | 1;
     this.features = features ?? WlFeature.TransFlags | WlFeature.UseShmem | WlFeature.Size64 |
-        WlFeature.Events | WlFeature.Credit;
+        WlFeature.Events | WlFeature.Credit | WlFeature.ShowOnce;
     this.sources = [{ fd: this.#again.fd, ready: () => void this.#again.drain() }];
   }
 

@@ -813,6 +813,39 @@ static void test_direct(char **arguments)
 	close(disk);
 }
 
+/* again DISK: memory that comes twice is one memory, and stays while one of its descriptors is open. */
+static void test_again(char **arguments)
+{
+	const size_t size = 1 << 20;
+	int disk = open(arguments[0], O_RDWR | O_DIRECT), fd = context("again %zu", size), vfds[2];
+	uint8_t *memory[2];
+	uint32_t word;
+	char letter;
+
+	must(disk >= 0, "cannot open %s", arguments[0]);
+	for (int i = 0; i < 2; i++) {
+		receive_all(fd, &letter, 1, &vfds[i]);
+		must(vfds[i] >= 0, "no memory came");
+		memory[i] = map(vfds[i], size);
+	}
+	memory[0][size - 1] = 11;
+	must(memory[1][size - 1] == 11, "it is another memory");
+	word = direct_turns(disk, memory[0], size);
+	must(!memcmp(memory[0], memory[1], size), "direct I/O went elsewhere");
+	munmap(memory[0], size);
+	close(vfds[0]);
+	usleep(100000);
+	must(send_message(fd, &word, sizeof(word), -1, -1) == 0, "cannot send");
+	expect(fd, 'k');
+	word = direct_turns(disk, memory[1], size);
+	must(send_message(fd, &word, sizeof(word), -1, -1) == 0, "cannot send");
+	expect(fd, 'k');
+	munmap(memory[1], size);
+	close(vfds[1]);
+	close(fd);
+	close(disk);
+}
+
 /* plain DISK: without struct pages there is no direct I/O, and nothing else happens. */
 static void test_plain(char **arguments)
 {
@@ -1311,7 +1344,7 @@ static const struct {
 	{ "direct", test_direct, 1 },   { "pass", test_pass, 0 },         { "silent", test_silent, 0 },
 	{ "hangup", test_hangup, 0 },   { "death", test_death, 0 },       { "many", test_many, 1 },
 	{ "cached", test_cached, 1 },   { "hostile", test_hostile, 1 },   { "torn", test_torn, 3 },
-	{ "plain", test_plain, 1 },     { "tease", test_tease, 2 },       { "doorbells", test_doorbells, 2 },
+	{ "again", test_again, 1 },	{ "plain", test_plain, 1 },     { "tease", test_tease, 2 },       { "doorbells", test_doorbells, 2 },
 	{ "unbind", test_unbind, 0 },
 };
 
