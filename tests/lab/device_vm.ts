@@ -11,7 +11,7 @@ const FOLDER = "/scratch/device-vm";
 /** The device VM: holds the disks, and provides them and random numbers to `app`. */
 const deviceVm = (kernel: string) => `
 kernel = "${kernel}"
-memory = "192M"
+memory = "160M"
 cmdline = "quiet"
 
 [[disk]]
@@ -43,7 +43,7 @@ kind = "rng"
 /** The application VM: everything that it has comes from there. */
 const app = (kernel: string, tools: string) => `
 kernel = "${kernel}"
-memory = "256M"
+memory = "2G"
 cmdline = "quiet init=/init"
 root = "disk0"
 
