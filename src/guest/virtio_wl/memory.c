@@ -101,14 +101,16 @@ struct wl_memory *wl_memory_reserve(struct wl_device *wl, u64 pfn, u64 size)
 	memory = kzalloc(sizeof(*memory), GFP_KERNEL);
 	if (!memory)
 		return ERR_PTR(-ENOMEM);
-	memory->range = wl_range_get(wl->region + offset, reserved, wl->shows_once);
+	memory->start = wl->region + offset;
+	memory->size = size;
+	memory->reserved = reserved;
+	memory->range = wl_range_get(memory->start, reserved, wl->shows_once);
 	if (IS_ERR(memory->range)) {
 		void *error = memory->range;
 
 		kfree(memory);
 		return error;
 	}
-	memory->size = size;
 	init_rwsem(&memory->mapped);
 	mutex_init(&memory->lock);
 	init_waitqueue_head(&memory->state_wait);
@@ -128,7 +130,7 @@ MODULE_PARM_DESC(pages, "Give mapped memory struct pages, so that direct I/O int
 static bool wl_may_have_pages(const struct wl_memory *memory)
 {
 	return IS_ENABLED(CONFIG_ZONE_DEVICE) && wl_pages &&
-	       IS_ALIGNED(memory->range->start | memory->range->size, WL_PAGES_ALIGN);
+	       IS_ALIGNED(memory->start | memory->reserved, WL_PAGES_ALIGN);
 }
 
 #ifdef CONFIG_ZONE_DEVICE
@@ -183,8 +185,11 @@ static struct wl_page_map *wl_page_map_make(u64 start, u64 size)
 
 	if (map)
 		return map;
-	if (PHYS_PFN(cost) > si_mem_available() / 2)
+	if (PHYS_PFN(cost) > si_mem_available() / 3 * 2) {
+		pr_notice_ratelimited("virtio_wl: no direct I/O into %llu MiB, which takes %llu MiB of memory\n", size >> 20,
+				      cost >> 20);
 		return NULL;
+	}
 	map = kzalloc(sizeof(*map), GFP_KERNEL);
 	if (!map)
 		return NULL;
@@ -305,7 +310,7 @@ static void wl_memory_make(struct wl_memory *memory)
 			state = WL_PAGES;
 		} else {
 			/* Unused, but it fixes the type of the pages: write-back, as the mappings of programs are then. */
-			memory->window = memremap(memory->range->start, memory->range->size, MEMREMAP_WB);
+			memory->window = memremap(memory->start, memory->reserved, MEMREMAP_WB);
 			if (memory->window)
 				state = WL_PLAIN;
 		}
@@ -369,7 +374,7 @@ void wl_memory_hang_up(struct wl_vfd *vfd)
 
 static vm_fault_t wl_insert(struct vm_fault *vmf, const struct wl_memory *memory, unsigned long address, pgoff_t offset)
 {
-	unsigned long pfn = PHYS_PFN(memory->range->start) + offset;
+	unsigned long pfn = PHYS_PFN(memory->start) + offset;
 	int error;
 
 	if (memory->state == WL_PLAIN)

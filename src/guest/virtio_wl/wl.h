@@ -162,11 +162,13 @@ struct wl_range {
 /* What a VFD of memory has beyond others. */
 struct wl_memory {
 	struct wl_vfd *vfd;
-	struct wl_range *range;
+	phys_addr_t start;
 	u64 size;
+	u64 reserved;			/* bytes from `start` on that no other memory may lie in */
 	struct rw_semaphore mapped;	/* pages are put into page tables, or taken out of all */
 	bool hung_up;
 	struct mutex lock;		/* of what follows; `state` is read without it */
+	struct wl_range *range;		/* until it is unmapped */
 	enum wl_memory_state state;
 	wait_queue_head_t state_wait;
 	struct work_struct make_work;
