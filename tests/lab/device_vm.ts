@@ -11,7 +11,7 @@ const FOLDER = "/scratch/device-vm";
 /** The device VM: holds the disks, and provides them and random numbers to `app`. */
 const deviceVm = (kernel: string) => `
 kernel = "${kernel}"
-memory = "160M"
+memory = "192M"
 cmdline = "quiet"
 
 [[disk]]
