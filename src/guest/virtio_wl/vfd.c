@@ -93,14 +93,14 @@ void wl_vfd_hang_up(struct wl_vfd *vfd)
 }
 
 /* Moves everything that waits to be read away; VFDs that nobody has received go to @vfds. */
-static void wl_vfd_empty(struct wl_vfd *vfd, struct list_head *vfds)
+static void wl_vfd_empty(struct wl_vfd *vfd, bool close, struct list_head *vfds)
 {
 	struct wl_chunk *chunk, *next;
 	LIST_HEAD(chunks);
 	u32 i, queued;
 
 	spin_lock_irq(&vfd->lock);
-	vfd->closed = true;
+	vfd->closed |= close;
 	list_splice_init(&vfd->chunks, &chunks);
 	queued = vfd->queued;
 	vfd->queued = 0;
@@ -185,24 +185,32 @@ static void wl_vfd_unmap(struct wl_vfd *vfd)
 }
 
 /*
- * The owner closes a VFD, and with it those that it would have been given. A list, not a recursion: the host decides how
- * deeply VFDs wait inside each other.
+ * Closes VFDs, and with each those that it would have been given. A list, not a recursion: the host decides how deeply VFDs
+ * wait inside each other.
  */
+static void wl_vfd_close_all(struct list_head *todo)
+{
+	struct wl_vfd *vfd;
+
+	while ((vfd = list_first_entry_or_null(todo, struct wl_vfd, closing))) {
+		list_del(&vfd->closing);
+		wl_vfd_forget(vfd);
+		wl_vfd_empty(vfd, true, todo);
+		kref_get(&vfd->ref);
+		wl_vfd_unmap(vfd);
+		wl_vfd_finish_once(vfd);
+		wl_vfd_put(vfd);
+	}
+}
+
+/* The owner closes a VFD. */
 void wl_vfd_close(struct wl_vfd *vfd)
 {
 	LIST_HEAD(todo);
 
 	wl_in_resume(vfd->wl);
 	list_add(&vfd->closing, &todo);
-	while ((vfd = list_first_entry_or_null(&todo, struct wl_vfd, closing))) {
-		list_del(&vfd->closing);
-		wl_vfd_forget(vfd);
-		wl_vfd_empty(vfd, &todo);
-		kref_get(&vfd->ref);
-		wl_vfd_unmap(vfd);
-		wl_vfd_finish_once(vfd);
-		wl_vfd_put(vfd);
-	}
+	wl_vfd_close_all(&todo);
 }
 
 /* The owner drops a VFD that the host does not have. */
@@ -233,6 +241,7 @@ static struct wl_vfd *wl_vfd_take_any(struct wl_device *wl)
 void wl_vfd_retire_all(struct wl_device *wl)
 {
 	struct wl_vfd *vfd;
+	LIST_HEAD(unread);
 
 	while ((vfd = wl_vfd_take_any(wl))) {
 		wl_vfd_uncount(vfd);
@@ -244,6 +253,11 @@ void wl_vfd_retire_all(struct wl_device *wl)
 		if (!vfd->owned) {
 			wl_vfd_close(vfd);
 			continue;
+		}
+		/* No program has it: it may wait, by way of others or not, in itself. */
+		if (!READ_ONCE(vfd->has_file)) {
+			wl_vfd_empty(vfd, false, &unread);
+			wl_vfd_close_all(&unread);
 		}
 		if (vfd->memory) {
 			wl_memory_hang_up(vfd);

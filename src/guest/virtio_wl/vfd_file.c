@@ -197,6 +197,7 @@ struct file *wl_vfd_file(struct wl_vfd *vfd)
 		return file;
 	}
 	file->private_data = vfd;
+	WRITE_ONCE(vfd->has_file, true);
 	/* RWF_NOWAIT works, whatever O_NONBLOCK says. */
 	if (!vfd->memory)
 		file->f_mode |= FMODE_NOWAIT;
@@ -218,6 +219,7 @@ void wl_vfd_file_forget(struct file *file)
 		vfd->inode = NULL;
 		up_write(&vfd->memory->mapped);
 	}
+	WRITE_ONCE(vfd->has_file, false);
 	file->private_data = NULL;
 	fput(file);
 }

@@ -186,7 +186,8 @@ struct wl_vfd {
 	enum wl_kind kind;
 	bool readable, writable;
 	bool owned;			/* by other than the table; belongs to in_work */
-	struct inode *inode;		/* of its file, while that is open */
+	bool has_file;			/* a program has it, or is about to */
+	struct inode *inode;		/* of the file, while that is open; memory only */
 
 	spinlock_t lock;
 	wait_queue_head_t wait;
