@@ -89,6 +89,14 @@ EXPORT int sp_window_anonymous(double offset, double length) {
   return at == MAP_FAILED ? -errno : 0;
 }
 
+// madvise takes an address, and more advice than this. It is advice: a kernel without huge pages has nothing to say.
+EXPORT int sp_window_huge(double offset, double length) {
+  uint8_t *address = pages_in_window(offset, length);
+  if (!address) return -EINVAL;
+  madvise(address, (size_t)length, MADV_HUGEPAGE);
+  return 0;
+}
+
 // munmap would leave a hole that the next mmap of anyone may fill; this goes back to PROT_NONE.
 EXPORT int sp_window_unmap(double offset, double length) {
   uint8_t *address = pages_in_window(offset, length);

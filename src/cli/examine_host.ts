@@ -20,6 +20,7 @@ export async function examineHost(): Promise<Finding[]> {
     await kernels(),
     userNamespaces(),
     uring(),
+    hugePages(),
     runtimeDirectory(),
     program("passt", "passt", '[net] with out = "user"'),
     program("apt-get", "apt", "spectrum kernel fetch and build"),
@@ -103,8 +104,13 @@ function userNamespaces(): Finding {
 }
 
 function readNumber(path: string): number | undefined {
+  const text = readText(path);
+  return text === undefined ? undefined : Number(text);
+}
+
+function readText(path: string): string | undefined {
   try {
-    return Number(Deno.readTextFileSync(path));
+    return Deno.readTextFileSync(path);
   } catch {
     return undefined;
   }
@@ -121,6 +127,22 @@ function uring(): Finding {
     verdict: "note",
     found: `disabled (kernel.io_uring_disabled = ${off}); disks do one request after the other`,
     mend: "sudo sysctl kernel.io_uring_disabled=0",
+  };
+}
+
+/** Guest memory is shared with workers, and shared memory has a setting of its own. */
+function hugePages(): Finding {
+  const what = "huge pages";
+  const path = "/sys/kernel/mm/transparent_hugepage/shmem_enabled";
+  const [, setting] = /\[(\w+)\]/.exec(readText(path) ?? "") ?? [];
+  if (setting !== undefined && !["never", "deny"].includes(setting)) {
+    return { what, verdict: "ok", found: `for guest memory where there is room (${setting})` };
+  }
+  return {
+    what,
+    verdict: "note",
+    found: `none for guest memory (${path}: ${setting ?? "missing"}); guests run slower`,
+    mend: `echo advise | sudo tee ${path}`,
   };
 }
 

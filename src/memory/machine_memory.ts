@@ -61,7 +61,7 @@ export class MachineMemory implements Disposable {
     const layout = ramLayout(bytes);
     const last = layout[layout.length - 1];
     const span = last.guestAddress + last.size;
-    // At 2 MiB, so that the host can use huge pages.
+    // At 2 MiB, as huge pages are.
     const ramBase = window.allocate(span, 2 ** 21);
     const regions: OwnedRegion[] = [];
     try {
@@ -70,6 +70,7 @@ export class MachineMemory implements Disposable {
         const fd = memfd(`ram${i}`, size);
         regions.push({ guestAddress, size, windowOffset, fd });
         window.mapFd(windowOffset, size, fd, 0);
+        window.preferHugePages(windowOffset, size);
       }
     } catch (error) {
       for (const { fd } of regions) fd[Symbol.dispose]();

@@ -110,6 +110,15 @@ export class Window {
     check(library().sp_window_anonymous(offset, size), "map memory at", range(offset, size));
   }
 
+  /**
+   * Asks for huge pages there (`MADV_HUGEPAGE`). Memory of a memfd gets them where the host's
+   * `transparent_hugepage/shmem_enabled` is `advise`.
+   */
+  preferHugePages(offset: number, length: number): void {
+    const size = pages(length);
+    check(library().sp_window_huge(offset, size), "ask for huge pages of", range(offset, size));
+  }
+
   /** Leaves nothing mapped there; the range stays handed out. */
   unmap(offset: number, length: number): void {
     const size = pages(length);

@@ -4,8 +4,11 @@ import { ContextSwitches } from "./context_switches.ts";
 import { type Bench, fromSource, RunningGuest } from "./machine.ts";
 import { recoveryTests } from "./recovery/mod.ts";
 
-/** Seconds; the runtime starts four times in the device VM. */
-const LIMIT = 600;
+/** By hand 20 and 30. */
+const KILLS = Number(Deno.env.get("SPECTRUM_VM_KILLS") ?? 3);
+const STOPPED = Number(Deno.env.get("SPECTRUM_STOP_SECONDS") ?? 5);
+/** Seconds; the runtime starts four times in the device VM, and that boots again after each kill. */
+const LIMIT = 600 + 100 * KILLS + STOPPED;
 const FOLDER = "/scratch/device-vm";
 
 /** The device VM: holds the disks, and provides them and random numbers to `app`. */
@@ -182,8 +185,8 @@ export async function deviceVmTests(t: Deno.TestContext, bench: Bench): Promise<
       },
       stop: () => signal("STOP"),
       goOn: () => signal("CONT"),
-      kills: Number(Deno.env.get("SPECTRUM_VM_KILLS") ?? 3),
-      stopped: Number(Deno.env.get("SPECTRUM_STOP_SECONDS") ?? 5),
+      kills: KILLS,
+      stopped: STOPPED,
     });
 
     await t.step("both end in order", async () => {
