@@ -5,6 +5,7 @@ import { execTests } from "./exec.ts";
 import { lane } from "./lane.ts";
 import { netTests, providedNetTests, tapTests } from "./net/mod.ts";
 import { vsockTests } from "./vsock.ts";
+import { vsockVmTests } from "./vsock_vm.ts";
 import { wlTests } from "./wl.ts";
 import { wlGuestTests } from "./wl_guest.ts";
 
@@ -18,5 +19,6 @@ lane("devices in the lab", {
 }, {
   "net tap": tapTests,
   "net vm": providedNetTests,
+  "vsock vm": vsockVmTests,
   "hostile device vm": hostileDeviceVmTests,
 });

@@ -33,7 +33,7 @@ export async function hostileDeviceVmTests(t: Deno.TestContext, bench: Bench): P
   await bench.step(t, "a device VM that lies harms nothing but its own device", async () => {
     console.log(`SPECTRUM_SEED=${SEED}`);
     const { kernel, initrd, deno, tools } = bench.small;
-    const { folder, image } = await workDisk(bench, ["hostile_backend"], LIAR);
+    const { folder, image } = await workDisk(bench, ["lab/wl/hostile_backend"], LIAR);
     const toml = `
 kernel = "${kernel}"
 initrd = "${initrd}"

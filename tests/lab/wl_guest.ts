@@ -42,7 +42,7 @@ echo "@@left $(ls /run)"
 export async function wlGuestTests(t: Deno.TestContext, bench: Bench): Promise<void> {
   await bench.step(t, "a guest's programs reach sockets of the host", async (t) => {
     console.log(`${COUNT} messages each way, SPECTRUM_SEED=${SEED}`);
-    const { folder, image } = await workDisk(bench, ["in_guest", "on_host"], GUEST);
+    const { folder, image } = await workDisk(bench, ["lab/wl/in_guest", "lab/wl/on_host"], GUEST);
     const env = { WAYLAND_DISPLAY: DISPLAY };
     const background = async (command: readonly string[], ready: string) => {
       let output = "";

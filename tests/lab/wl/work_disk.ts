@@ -1,3 +1,4 @@
+import { basename } from "node:path";
 import { banner } from "../../../scripts/build/banner.ts";
 import { bundled } from "../../../scripts/build/mod.ts";
 import { root } from "../../../scripts/root.ts";
@@ -13,9 +14,9 @@ export interface WorkDisk {
 }
 
 /**
- * Brings programs of this folder, as bundles, together with the program's own bundle and the native library.
+ * Brings programs, as bundles, together with the program's own bundle and the native library.
  *
- * @param programs names of entry points, without `.ts`
+ * @param programs entry points below `tests/`, without `.ts`; in the guest `/work/NAME.js`
  * @param script a shell script, `/work/test.sh` in the guest
  */
 export async function workDisk(
@@ -31,8 +32,8 @@ export async function workDisk(
   const write = (name: string, text: string) =>
     bench.stage.run({ command: ["sh", "-c", `cat >${work}/${name}`], stdin: text });
   for (const name of programs) {
-    const entry = `${root}tests/lab/wl/${name}.ts`;
-    await write(`${name}.js`, banner() + await bundled(name, entry));
+    const bundle = await bundled(name, `${root}tests/${name}.ts`);
+    await write(`${basename(name)}.js`, banner() + bundle);
   }
   await write("test.sh", script);
   const { status, stderr } = await bench.sh(
