@@ -3,7 +3,7 @@ import { type Bench, fromSource } from "./machine.ts";
 import { hostWorker, recoveryTests } from "./recovery/mod.ts";
 
 /** MiB that fio writes and verifies; by hand `SPECTRUM_FIO_MIB=2048`. */
-const FIO_MIB = Number(Deno.env.get("SPECTRUM_FIO_MIB") ?? 64);
+const FIO_MIB = Number(Deno.env.get("SPECTRUM_FIO_MIB") ?? 128);
 const JOBS = 4;
 
 /** The guest's part of a disk check: fio over an ext4 with four queues, then a hash of the whole disk. */
@@ -30,7 +30,7 @@ export async function diskTests(t: Deno.TestContext, bench: Bench): Promise<void
   const check = async (image: string, flag: string, mib: number) => {
     const { status, stdout, stderr } = await bench.boot(checkScript(mib), [
       ...["--disk", flag, "--disk", tools, "--cpus", "4", "--memory", "512M"],
-    ]);
+    ], { timeout: 600 + 2 * mib });
     assert.equal(status, 0, stderr + stdout);
     assert.match(stdout, /^0\s+1\s+2\s+3\s*$/m, `four queues: ${stdout}`);
     assert.match(stdout, /fio 0\r?$/m, stdout);

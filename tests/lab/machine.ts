@@ -116,12 +116,14 @@ export class Bench implements AsyncDisposable {
       readonly user?: boolean;
       readonly cwd?: string;
       readonly guest?: GuestFiles;
+      /** Seconds. */
+      readonly timeout?: number;
     } = {},
   ): Promise<LabResult> {
-    const { program = fromSource, user, cwd, guest } = options;
+    const { program = fromSource, user, cwd, guest, timeout = BOOT_LIMIT } = options;
     return await this.stage.run({
       command: [...program, ...this.flags(flags, guestScript(script), guest)],
-      timeout: BOOT_LIMIT,
+      timeout,
       user,
       cwd,
     });
