@@ -11,7 +11,6 @@ export class DiscardEnd implements NetEnd {
   constructor(readonly kind: NetEnd["kind"]) {}
 
   watch(): void {}
-  happened(): void {}
   enable(): void {}
   setOffloads(): void {}
   receive(): void {}

@@ -1,4 +1,4 @@
-import { Poller, type Window } from "../../os/mod.ts";
+import type { Window } from "../../os/mod.ts";
 import {
   DeviceId,
   type DeviceSource,
@@ -10,11 +10,12 @@ import {
   type VirtioDevice,
   type Virtqueue,
 } from "../../virtio/mod.ts";
+import type { Limit, Throttled } from "../limiter.ts";
+import { Watcher } from "../watcher.ts";
 import { DiscardEnd } from "./discard_end.ts";
 import { parseMac } from "./mac.ts";
 import { NetControlQueue } from "./net_control.ts";
 import { type NetEnd, NetEndError } from "./net_end.ts";
-import type { Limit, Throttled } from "../limiter.ts";
 import { RateGates } from "./rate_gates.ts";
 import { ReceiveBuffers } from "./receive_buffers.ts";
 
@@ -42,8 +43,6 @@ const COMMON = NetFeature.Mac | NetFeature.Status | NetFeature.MrgRxbuf | NetFea
 /** What a driver can take, and may give up and want again by a command. */
 const GUEST_OFFLOADS = NetFeature.GuestCsum | NetFeature.GuestTso4 | NetFeature.GuestTso6 |
   NetFeature.GuestEcn;
-/** Events that are taken at a time, as the poller has them. */
-const EVENTS = 64;
 
 /**
  * Network device (virtio 1.2 §5.1). What its packets are given to, and what can be left to it, is its end's business;
@@ -62,8 +61,7 @@ export class NetDevice implements VirtioDevice, Disposable {
   readonly #buffers: readonly ReceiveBuffers[];
   readonly #control: NetControlQueue;
   readonly #gates: RateGates | undefined;
-  readonly #poller = new Poller();
-  readonly #events = new Uint32Array(new ArrayBuffer(8 * EVENTS));
+  readonly #watcher = new Watcher();
   #accepted = 0n;
   #controlIndex = -1;
   /** Pairs that the driver uses, of those whose queues run. */
@@ -104,8 +102,8 @@ export class NetDevice implements VirtioDevice, Disposable {
       setPairs: (wanted) => this.#setPairs(wanted),
       setOffloads: (wanted) => this.#setOffloads(wanted),
     });
-    this.sources = [{ fd: this.#poller.fd, ready: () => this.#ready() }];
-    end.watch(this.#poller);
+    this.sources = [{ fd: this.#watcher.fd, ready: () => this.#ready() }];
+    end.watch(this.#watcher);
     this.#enablePairs();
   }
 
@@ -188,7 +186,7 @@ export class NetDevice implements VirtioDevice, Disposable {
     this.#end.settle();
     this.#end[Symbol.dispose]();
     this.#end = end !== undefined && fits ? end : new DiscardEnd(this.#kind);
-    this.#end.watch(this.#poller);
+    this.#end.watch(this.#watcher);
     this.#end.setOffloads(this.#offloads);
     this.#enablePairs();
     this.#setLink(end !== undefined && fits);
@@ -204,13 +202,7 @@ export class NetDevice implements VirtioDevice, Disposable {
   }
 
   #ready(): void {
-    let count;
-    do {
-      count = this.#poller.take(this.#events);
-      for (let i = 0; i < count; i++) {
-        this.#end.happened(this.#events[2 * i], this.#events[2 * i + 1]);
-      }
-    } while (count === EVENTS);
+    this.#watcher.tell();
     if (this.#end.isGone) this.replaceEnd(undefined);
   }
 
@@ -243,7 +235,7 @@ export class NetDevice implements VirtioDevice, Disposable {
   }
 
   [Symbol.dispose](): void {
-    this.#poller[Symbol.dispose]();
     this.#end[Symbol.dispose]();
+    this.#watcher[Symbol.dispose]();
   }
 }

@@ -1,5 +1,5 @@
-import type { Poller } from "../../os/mod.ts";
 import type { Virtqueue } from "../../virtio/mod.ts";
+import type { Watcher } from "../watcher.ts";
 import type { ReceiveBuffers } from "./receive_buffers.ts";
 
 /** Descriptors that make no end of a network device, and why. */
@@ -15,9 +15,8 @@ export interface NetEnd extends Disposable {
   /** Nobody is there any more, and nobody will be: the link is down. */
   readonly isGone: boolean;
 
-  /** Begins to wait for events; each comes to {@linkcode happened} with its tag. */
-  watch(poller: Poller): void;
-  happened(tag: number, events: number): void;
+  /** Begins to wait for what happens to its descriptors, until it is disposed of. */
+  watch(watcher: Watcher): void;
 
   /** Whether packets may come for this pair of queues. */
   enable(pair: number, enabled: boolean): void;

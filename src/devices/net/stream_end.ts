@@ -5,7 +5,6 @@ import {
   fileStat,
   IoVector,
   type Owned,
-  type Poller,
   readv,
   sendVector,
   setNonBlocking,
@@ -18,6 +17,7 @@ import {
   NetHeaderFlag,
   type Virtqueue,
 } from "../../virtio/mod.ts";
+import type { Watched, Watcher } from "../watcher.ts";
 import { type NetEnd, NetEndError } from "./net_end.ts";
 import { Placed, type ReceiveBuffers } from "./receive_buffers.ts";
 import { LENGTH_SIZE, MAX_FRAME, StreamSender } from "./stream_sender.ts";
@@ -28,15 +28,13 @@ const CAPACITY = 2 ** 18;
 const AHEAD = NetHeader.size - LENGTH_SIZE;
 /** The most reads in a turn: frames that nobody has room for may come without end. */
 const READS = 64;
-const RECEIVE = Events.In | Events.EdgeTriggered;
-const TAG = 0;
 
 /**
  * A connected stream on which each Ethernet frame follows its length (u32, big endian), the way passt and QEMU's
  * stream netdev speak. Many frames go with one system call. The other end knows no offloads: checksums are completed here,
  * and what a guest would have segmented goes as one large frame. While the stream is full, packets wait in their queues.
  */
-export class StreamEnd implements NetEnd {
+export class StreamEnd implements NetEnd, Watched {
   readonly kind = "stream";
   readonly features = NetFeature.Csum | NetFeature.HostTso4 | NetFeature.HostTso6 |
     NetFeature.HostEcn | NetFeature.GuestCsum;
@@ -56,7 +54,8 @@ export class StreamEnd implements NetEnd {
   #isGone = false;
   /** Of the headers of received packets. */
   #flags = 0;
-  #poller: Poller | undefined;
+  #watcher: Watcher | undefined;
+  #place = 0;
 
   /**
    * @param fd moves in here
@@ -80,12 +79,12 @@ export class StreamEnd implements NetEnd {
     return this.#isGone;
   }
 
-  watch(poller: Poller): void {
-    this.#poller = poller;
-    poller.add(this.#fd, TAG, RECEIVE);
+  watch(watcher: Watcher): void {
+    this.#watcher = watcher;
+    this.#place = watcher.add(this, this.#fd, Events.In);
   }
 
-  happened(_tag: number, events: number): void {
+  happened(events: number): void {
     this.#isReadable = true;
     if (!this.#sender.isBlocked || (events & ~Events.In) === 0) return;
     this.#sender.isBlocked = false;
@@ -180,7 +179,7 @@ export class StreamEnd implements NetEnd {
 
   /** What is there already is an event again. */
   #watchAgain(more = this.#sender.isBlocked ? Events.Out : 0): void {
-    this.#poller?.change(this.#fd, TAG, RECEIVE | more);
+    this.#watcher?.change(this.#place, this.#fd, Events.In | more);
   }
 
   #lose(reason: string): void {
@@ -194,6 +193,7 @@ export class StreamEnd implements NetEnd {
   }
 
   [Symbol.dispose](): void {
+    this.#watcher?.remove(this.#place, this.#fd);
     this.#fd[Symbol.dispose]();
     this.#window.free(this.#buffer, CAPACITY);
     this.#vector[Symbol.dispose]();

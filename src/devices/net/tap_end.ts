@@ -6,7 +6,6 @@ import {
   IoVector,
   OsError,
   type Owned,
-  type Poller,
   readv,
   setNonBlocking,
   setTapOffload,
@@ -23,6 +22,7 @@ import {
   NetHeader,
   type Virtqueue,
 } from "../../virtio/mod.ts";
+import type { Watched, Watcher } from "../watcher.ts";
 import { type NetEnd, NetEndError } from "./net_end.ts";
 import { Placed, type ReceiveBuffers } from "./receive_buffers.ts";
 
@@ -34,10 +34,9 @@ const RECEIVE_SEGMENTS = 256;
 const SPILL = 2 ** 17;
 /** What a packet is taken to have before any has come, in bytes. */
 const FIRST_GUESS = 2048;
-const ALWAYS = Events.In | Events.EdgeTriggered;
 
 /** One queue of a tap. */
-class TapQueue {
+class TapQueue implements Watched, Disposable {
   isReadable = true;
   isWritable = true;
   isAttached = true;
@@ -48,10 +47,38 @@ class TapQueue {
   direct = 0;
   /** The window offset of what did not go into buffers. */
   readonly spill: number;
+  readonly #window: Window;
+  #watcher: Watcher | undefined;
+  #place = 0;
 
   constructor(readonly fd: Owned<Fd>, window: Window) {
+    this.#window = window;
     this.spill = window.allocate(SPILL);
     window.mapAnonymous(this.spill, SPILL);
+  }
+
+  watch(watcher: Watcher): void {
+    this.#watcher = watcher;
+    this.#place = watcher.add(this, this.fd, Events.In);
+  }
+
+  happened(events: number): void {
+    this.isReadable = true;
+    if (this.isWritable || (events & ~Events.In) === 0) return;
+    this.isWritable = true;
+    this.#watcher?.change(this.#place, this.fd, Events.In);
+  }
+
+  /** It took no more packets: what comes next is that it does again. */
+  becomeFull(): void {
+    this.isWritable = false;
+    this.#watcher?.change(this.#place, this.fd, Events.In | Events.Out);
+  }
+
+  [Symbol.dispose](): void {
+    this.#watcher?.remove(this.#place, this.fd);
+    this.fd[Symbol.dispose]();
+    this.#window.free(this.spill, SPILL);
   }
 }
 
@@ -65,12 +92,10 @@ export class TapEnd implements NetEnd {
   readonly features = NetFeature.Csum | NetFeature.HostTso4 | NetFeature.HostTso6 |
     NetFeature.HostEcn | NetFeature.GuestCsum | NetFeature.GuestTso4 | NetFeature.GuestTso6 |
     NetFeature.GuestEcn;
-  readonly #window: Window;
   readonly #queues: readonly TapQueue[];
   readonly #receiveVector: IoVector;
   readonly #sendVector: IoVector;
   readonly #chain = new DescriptorChain(SEGMENTS);
-  #poller: Poller | undefined;
   #isGone = false;
 
   /**
@@ -79,7 +104,6 @@ export class TapEnd implements NetEnd {
    */
   constructor(window: Window, fds: readonly Owned<Fd>[]) {
     for (const fd of fds) check(fd, fds.length > 1);
-    this.#window = window;
     this.#queues = fds.map((fd) => new TapQueue(fd, window));
     this.#receiveVector = new IoVector(window, RECEIVE_SEGMENTS + 1);
     this.#sendVector = new IoVector(window, SEGMENTS);
@@ -91,18 +115,8 @@ export class TapEnd implements NetEnd {
     return this.#isGone;
   }
 
-  watch(poller: Poller): void {
-    this.#poller = poller;
-    for (const [i, { fd }] of this.#queues.entries()) poller.add(fd, i, ALWAYS);
-  }
-
-  happened(tag: number, events: number): void {
-    const queue = this.#queues[tag];
-    if (queue === undefined) return;
-    queue.isReadable = true;
-    if (queue.isWritable || (events & ~Events.In) === 0) return;
-    queue.isWritable = true;
-    this.#poller?.change(queue.fd, tag, ALWAYS);
+  watch(watcher: Watcher): void {
+    for (const queue of this.#queues) queue.watch(watcher);
   }
 
   /** A queue that nobody reads gets no packets: the kernel puts them into the others. The first one stays. */
@@ -174,8 +188,7 @@ export class TapEnd implements NetEnd {
         continue;
       }
       queue.putBack(chain);
-      tap.isWritable = false;
-      this.#poller?.change(tap.fd, pair, ALWAYS | Events.Out);
+      tap.becomeFull();
     }
   }
 
@@ -197,10 +210,7 @@ export class TapEnd implements NetEnd {
   }
 
   [Symbol.dispose](): void {
-    for (const { fd, spill } of this.#queues) {
-      fd[Symbol.dispose]();
-      this.#window.free(spill, SPILL);
-    }
+    for (const queue of this.#queues) queue[Symbol.dispose]();
     this.#receiveVector[Symbol.dispose]();
     this.#sendVector[Symbol.dispose]();
   }
