@@ -22,7 +22,7 @@ cd ..`;
 export async function execTests(t: Deno.TestContext, bench: Bench): Promise<void> {
   await bench.step(t, "exec and cp", async (t) => {
     const sh = async (script: string): Promise<LabResult> =>
-      await bench.sh(`S="${fromSource.join(" ")}"\ncd /scratch\n${script}`);
+      await bench.sh(`S="${fromSource.join(" ")}"\ncd /scratch\n${script}`, 600 + MIB);
     const good = async (script: string): Promise<string> => {
       const { status, stdout, stderr } = await sh(script);
       assert.equal(status, 0, `${script}: ${stderr}${stdout}`);

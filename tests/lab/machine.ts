@@ -145,9 +145,13 @@ export class Bench implements AsyncDisposable {
     return guest;
   }
 
-  /** Runs a shell script on the host of the guests. */
-  async sh(script: string): Promise<LabResult> {
-    return await this.stage.run({ command: ["sh", "-c", script], timeout: BOOT_LIMIT });
+  /**
+   * Runs a shell script on the host of the guests.
+   *
+   * @param timeout seconds
+   */
+  async sh(script: string, timeout = BOOT_LIMIT): Promise<LabResult> {
+    return await this.stage.run({ command: ["sh", "-c", script], timeout });
   }
 
   /** The flags of `spectrum run` for the guest. */
