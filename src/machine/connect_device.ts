@@ -3,8 +3,10 @@ import { Frontend, type Negotiated } from "../vhost/mod.ts";
 import type { DeviceParts } from "./device_parts.ts";
 import { MachineError } from "./outcome.ts";
 
-/** A backend's process may be slow to start on a busy host, in milliseconds. */
+/** How long a backend may take until its first answer, in milliseconds. */
 const START_TIMEOUT = 30_000;
+/** A process of ours may be slow to start where many do at once, and on a busy host; what ends is seen to end. */
+const WORKER_START_TIMEOUT = 120_000;
 
 /** A backend's connection and what it offered, before there is a machine to put it into. */
 export interface ConnectedDevice extends DeviceParts {
@@ -64,6 +66,6 @@ function newFrontend(
     queueCount: kind.leastQueues,
     hasSharedMemory: kind.sharesMemory,
     addsMemory: kind.doesDirectIo,
-    startTimeoutMs: START_TIMEOUT,
+    startTimeoutMs: backend.kind === "worker" ? WORKER_START_TIMEOUT : START_TIMEOUT,
   });
 }
