@@ -92,6 +92,14 @@ export const kinds: Readonly<Record<string, Kind>> = {
   interop: { purposes: ["test"], suites: [testing("interop", ["tests/interop"], 30)] },
   lab: {
     purposes: ["guest", "lab", "test"],
-    suites: [testing("lab", ["tests/lab"], 50, "--parallel")],
+    // Minutes; what runs by hand may take longer.
+    suites: [
+      testing(
+        "lab",
+        ["tests/lab"],
+        Number(Deno.env.get("SPECTRUM_LAB_MINUTES") ?? 50),
+        "--parallel",
+      ),
+    ],
   },
 };

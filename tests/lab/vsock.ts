@@ -49,7 +49,11 @@ export async function vsockTests(t: Deno.TestContext, bench: Bench): Promise<voi
     };
 
     await bench.sh("rm -rf /scratch/vsock");
-    const guest = await bench.start(["--name", "vs", "--memory", "128M", "--vsock"]);
+    const guest = await bench.start(
+      ["--name", "vs", "--memory", "128M", "--vsock"],
+      bench.guest,
+      2 * LIMIT + 600,
+    );
     const { pid, socket, cid } = await device("vs");
     const monitor = Number(JSON.parse(await spectrum("info", "vs", "--json")).pid);
     const called = (output: string) => assert.match(output, /@called=0 of \d+ failed/);

@@ -212,7 +212,11 @@ async function startProgram(
   let text = "";
   const process = await bench.stage.spawn({
     command: [Deno.execPath(), "run", "-A", "--no-check", ...program],
-    onOutput: (bytes) => text += decoder.decode(bytes, { stream: true }),
+    onOutput: (bytes) => {
+      const piece = decoder.decode(bytes, { stream: true });
+      text += piece;
+      if (piece.includes("lies are told")) console.log(piece.trim());
+    },
   });
   return { process, said: () => text };
 }

@@ -27,6 +27,8 @@ const HELD = 24;
 const KNOWN = 64;
 /** One answer in so many is for another command, or none, which breaks the ring; that takes the driver a second. */
 const BROKEN_RING = 5000;
+/** After so many lies a word is said. */
+const MANY_LIES = 50_000;
 
 /** Everything that can be said, and more. */
 const TYPES = [...Object.values(WlCommand), ...Object.values(WlResponse), 0, 0x1006, 0xffff_ffff];
@@ -48,6 +50,7 @@ export class HostileWl implements VirtioDevice {
   lies = 0;
   readonly #window: Window;
   readonly #enough: number;
+  readonly #log: (text: string) => void;
   readonly #again = EventFd.create();
   readonly #known: number[] = [1];
   readonly #announced: number[] = [];
@@ -59,8 +62,15 @@ export class HostileWl implements VirtioDevice {
   #state: number;
 
   /** @param enough when so many lies were told, it only says the truth: the context "calm" opens then */
-  constructor(window: Window, enough: number, seed: number, features?: bigint) {
+  constructor(
+    window: Window,
+    enough: number,
+    seed: number,
+    log: (text: string) => void,
+    features?: bigint,
+  ) {
     this.#window = window;
+    this.#log = log;
     this.#enough = enough;
     this.#state = seed | 1;
     this.features = features ?? WlFeature.TransFlags | WlFeature.UseShmem | WlFeature.Size64 |
@@ -156,7 +166,8 @@ export class HostileWl implements VirtioDevice {
   #talk(queue: Virtqueue): void {
     if (!this.#lying) return;
     const chain = new DescriptorChain(SEGMENTS);
-    for (let count = this.#below(6); count > 0 && queue.next(chain); count--) {
+    const most = this.#below(4) === 0 ? 64 : 6;
+    for (let count = this.#below(most); count > 0 && queue.next(chain); count--) {
       const message = this.#message();
       const { bytes, written } = this.#changed(message, message.length);
       this.#write(chain, bytes);
@@ -208,7 +219,7 @@ export class HostileWl implements VirtioDevice {
   /** The same, or changed here and there. */
   #changed(bytes: Uint8Array, length: number): { bytes: Uint8Array; written: number } {
     if (!this.#lying || this.#below(2) === 0) return { bytes, written: length };
-    this.lies++;
+    if (++this.lies % MANY_LIES === 0) this.#log(`${this.lies} lies are told`);
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     const set = (at: number, value: number) => {
       if (bytes.length >= at + 4) view.setUint32(at, value, true);
