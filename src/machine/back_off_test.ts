@@ -25,3 +25,15 @@ Deno.test("what has worked for ten times its pause begins anew", () => {
   backOff.forget();
   assert.deepEqual([backOff.failures, backOff.pause], [0, 0]);
 });
+
+Deno.test("attempts may take longer each time, up to sixteen times as long", () => {
+  const backOff = new BackOff();
+  const stretches = Array.from({ length: 6 }, () => {
+    const { stretch } = backOff;
+    backOff.failed();
+    return stretch;
+  });
+  assert.deepEqual(stretches, [1, 2, 4, 8, 16, 16]);
+  backOff.forget();
+  assert.equal(backOff.stretch, 1);
+});

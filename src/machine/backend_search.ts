@@ -50,7 +50,7 @@ export class BackendSearch {
       await this.#pause(signal);
       if (signal.aborted) return undefined;
       try {
-        const connected = await connectDevice(device, reactor, signal);
+        const connected = await connectDevice(device, reactor, signal, this.#backOff.stretch);
         const reason = unfit?.(connected.offer);
         if (reason === undefined) return connected;
         connected.frontend[Symbol.dispose]();

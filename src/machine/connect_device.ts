@@ -18,12 +18,14 @@ export interface ConnectedDevice extends DeviceParts {
  * Connects a device's backend and settles what it offers.
  *
  * @param signal ends the wait for it
+ * @param stretch how many times as long as usual it may take
  * @throws {MachineError} when it ends, hangs or speaks nonsense already here
  */
 export async function connectDevice(
   parts: DeviceParts,
   reactor: Reactor,
   signal?: AbortSignal,
+  stretch = 1,
 ): Promise<ConnectedDevice> {
   const { name, backend } = parts;
   let frontend: Frontend | undefined;
@@ -35,7 +37,7 @@ export async function connectDevice(
   signal?.throwIfAborted();
   signal?.addEventListener("abort", abort);
   try {
-    frontend = newFrontend(await backend.connect(), parts, reactor);
+    frontend = newFrontend(await backend.connect(), parts, reactor, stretch);
     if (signal?.aborted) abort();
     return { ...parts, frontend, offer: await frontend.negotiate() };
   } catch (error) {
@@ -57,15 +59,17 @@ function newFrontend(
   fd: Owned<Fd>,
   { name, kind, backend }: DeviceParts,
   reactor: Reactor,
+  stretch: number,
 ): Frontend {
+  const startTimeout = backend.kind === "worker" ? WORKER_START_TIMEOUT : START_TIMEOUT;
   return new Frontend(fd, reactor, {
     name,
     // To map gigabytes is quick in a process, and takes a kernel of its own some seconds.
-    replyTimeoutMs: backend.kind === "vm" ? START_TIMEOUT : undefined,
+    replyTimeoutMs: backend.kind === "vm" ? stretch * START_TIMEOUT : undefined,
     configSize: kind.configSize,
     queueCount: kind.leastQueues,
     hasSharedMemory: kind.sharesMemory,
     addsMemory: kind.doesDirectIo,
-    startTimeoutMs: backend.kind === "worker" ? WORKER_START_TIMEOUT : START_TIMEOUT,
+    startTimeoutMs: stretch * startTimeout,
   });
 }

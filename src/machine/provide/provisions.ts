@@ -191,7 +191,8 @@ export class Provisions implements Disposable {
     const began = entry.since = performance.now();
     try {
       const body = { context, attempt, device: deviceOf(config) };
-      using _answer = await guest.request("serve", body, { timeoutMs: PATIENCE_MS });
+      const timeoutMs = entry.backOff.stretch * PATIENCE_MS;
+      using _answer = await guest.request("serve", body, { timeoutMs });
       // It may have ended already.
       if (entry.attempt !== attempt || (entry.state as string) !== "starting") return;
       entry.state = "serving";
@@ -222,10 +223,10 @@ export class Provisions implements Disposable {
   }
 
   #waitAgain(entry: Entry, state: Entry["state"], detail: string): void {
+    const now = performance.now();
+    entry.backOff.failed(entry.state === "serving" ? now - entry.since : 0);
     entry.state = state;
     entry.detail = detail;
-    const now = performance.now();
-    entry.backOff.failed(now - entry.since);
     entry.notBefore = now + entry.backOff.pause;
     this.#look();
   }
