@@ -5,9 +5,10 @@
 // reports how that ended. A program started here cannot inherit a descriptor of the monitor that
 // merely happens to be open; it dies with the starter, and the starter with the monitor.
 //
-// Request, little endian, one packet: kind, id, then for START: argc, envc, count of descriptors,
-// how many descriptors the process may have, the user that it becomes (NOBODY_ELSE: ours), one target number per descriptor that comes with the packet (-1: the program itself),
-// then argc + envc strings, each with its NUL. For KILL: a signal.
+// Request, little endian, one packet: kind, id, then for START: argc, envc, count of descriptors, of limits and of files,
+// how many descriptors the process may have, the user that it becomes (NOBODY_ELSE: ours), namespaces and measures of its
+// jail (jail.c); one target number per descriptor that comes with the packet (-1: the program itself); two numbers per
+// limit, a resource of setrlimit and the most; then argc + envc + files strings, each with its NUL. For KILL: a signal.
 // Answer, four words: kind, id, and for STARTED the process, for FAILED errno and stage, for EXITED
 // status and signal.
 
@@ -34,10 +35,14 @@ enum { SOCKET = 3, MAX_CHILDREN = 128, MAX_FDS = 64, MAX_STRINGS = 256, MAX_TARG
 static const uint32_t NOBODY_ELSE = ~0u;
 enum { START = 1, KILL = 2 };
 enum { STARTED = 1, FAILED = 2, EXITED = 3 };
-enum stage { REQUEST = 1, FORK = 2, DESCRIPTORS = 3, JAIL = 4, EXEC = 5 };
+enum stage { REQUEST = 1, FORK = 2, DESCRIPTORS = 3, JAIL = 4, EXEC = 5, NAMESPACE = 6, ROOT = 7, LANDLOCKED = 8 };
 
 struct start {
-  uint32_t kind, id, argc, envc, descriptors, files, user;
+  uint32_t kind, id, argc, envc, descriptors, limits, files, open_files, user, namespaces, measures;
+};
+
+struct limit {
+  uint32_t resource, most;
 };
 
 struct failure {
@@ -86,32 +91,29 @@ static void fail(enum stage stage) {
   _exit(127);
 }
 
-static void limit(int resource, rlim_t most) {
+#include "jail.c"
+
+static void limit(uint32_t resource, rlim_t most) {
   struct rlimit now, wanted;
-  if (getrlimit(resource, &now)) fail(JAIL);
+  if (getrlimit((int)resource, &now)) fail(JAIL);
   if (most > now.rlim_max) most = now.rlim_max;
   wanted.rlim_cur = wanted.rlim_max = most;
-  if (setrlimit(resource, &wanted)) fail(JAIL);
+  if (setrlimit((int)resource, &wanted)) fail(JAIL);
 }
 
-// THE PLACE OF THE JAIL. Whatever must be in force before exec, since it cannot be added to the
-// threads of a running runtime, goes here: namespaces, an empty root, capabilities, Landlock. So far
-// only what needs no policy. RLIMIT_MEMLOCK stays: io_uring needs some.
-static void enter_jail(uint32_t files) {
-  limit(RLIMIT_CORE, 0);
-  limit(RLIMIT_NOFILE, files);
-  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)) fail(JAIL);
+static void become_user(uid_t user) {
+  if (setgroups(0, NULL) || setresgid(user, user, user) || setresuid(user, user, user)) fail(JAIL);
 }
 
 // Makes root an ordinary user who may bind low ports, if root may: a program of others that would change its
 // user by itself loses what ends it with us (PR_SET_PDEATHSIG), so this comes before that.
-static void become_user(uid_t user) {
+static void become_binding_user(uid_t user) {
   const uint32_t bind = 1u << CAP_NET_BIND_SERVICE;
   struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
   struct __user_cap_data_struct caps[2];
-  if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) || setgroups(0, NULL) || setresgid(user, user, user) ||
-      setresuid(user, user, user) || syscall(SYS_capget, &header, caps))
-    fail(JAIL);
+  if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0)) fail(JAIL);
+  become_user(user);
+  if (syscall(SYS_capget, &header, caps)) fail(JAIL);
   caps[0].permitted &= bind;
   caps[0].effective = caps[0].inheritable = caps[0].permitted;
   caps[1] = (struct __user_cap_data_struct){0};
@@ -161,33 +163,57 @@ static int place(int *fds, const int *targets, uint32_t count) {
   return program;
 }
 
-static void become(
-    int *fds, const int *targets, uint32_t count, const struct start *how, char **argv, char **envp, pid_t starter) {
-  if (how->user != NOBODY_ELSE) become_user(how->user);
-  if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) || getppid() != starter) fail(JAIL);
-  int program = place(fds, targets, count);
+// Dies with the starter, which may have died before that was asked for: then nobody is left to read reports. (In a
+// process namespace the starter has no number that getppid could tell.)
+static void die_with_starter(void) {
+  struct pollfd reader = {.fd = report};
+  if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) || poll(&reader, 1, 0) < 0) fail(JAIL);
+  if (reader.revents & POLLERR) _exit(127);
+}
+
+struct process {
+  const struct start *how;
+  int *fds;
+  const int *targets;
+  const struct limit *limits;
+  char **argv, **envp;
+  struct jail jail;
+};
+
+static void become(const struct process *process, uid_t our_user, gid_t our_group) {
+  const struct start *how = process->how;
+  const struct jail *jail = &process->jail;
+  if (jail->namespaces) enter_namespaces(jail, our_user, our_group);
+  const int keeps_some = !(jail->measures & NO_CAPABILITIES);
+  if (!keeps_some) forbid_capabilities();
+  if (how->user != NOBODY_ELSE) (keeps_some ? become_binding_user : become_user)(how->user);
+  if (!keeps_some) give_up_capabilities();
+  die_with_starter(); // a change of user would undo it
+  int program = place(process->fds, process->targets, how->descriptors);
   if (setsid() < 0 || chdir("/")) fail(JAIL);
   umask(077);
   reset_signals();
-  enter_jail(how->files);
-  if (program >= 0) syscall(SYS_execveat, program, "", argv, envp, AT_EMPTY_PATH);
-  else execve(argv[0], argv, envp);
+  limit(RLIMIT_CORE, 0);
+  limit(RLIMIT_NOFILE, how->open_files);
+  for (uint32_t i = 0; i < how->limits; i++) limit(process->limits[i].resource, process->limits[i].most);
+  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)) fail(JAIL);
+  take_measures(jail, program);
+  if (program >= 0) syscall(SYS_execveat, program, "", process->argv, process->envp, AT_EMPTY_PATH);
+  else execve(process->argv[0], process->argv, process->envp);
   fail(EXEC);
 }
 
 // ---- Requests -------------------------------------------------------------------------------
 
-// Points argv and envp at the strings of the packet. Returns 0 when they are exactly the rest of it.
-static int strings(char *at, char *end, uint32_t argc, uint32_t envc, char **argv, char **envp) {
-  for (uint32_t i = 0; i < argc + envc; i++) {
+// Points at each of the strings from `at` on. Returns what follows them, or NULL when one has no end.
+static char *strings(char *at, char *end, uint32_t count, char **out) {
+  for (uint32_t i = 0; at && i < count; i++) {
+    out[i] = at;
     char *nul = memchr(at, 0, (size_t)(end - at));
-    if (!nul) return -1;
-    if (i < argc) argv[i] = at;
-    else envp[i - argc] = at;
-    at = nul + 1;
+    at = nul ? nul + 1 : NULL;
   }
-  argv[argc] = envp[envc] = NULL;
-  return at == end ? 0 : -1;
+  out[count] = NULL;
+  return at;
 }
 
 static int targets_sound(const int *targets, uint32_t count) {
@@ -196,17 +222,42 @@ static int targets_sound(const int *targets, uint32_t count) {
   return 1;
 }
 
+static int jail_sound(const struct jail *jail) {
+  for (uint32_t i = 0; i < jail->count; i++)
+    if ((jail->files[i][0] != 'r' && jail->files[i][0] != 'x') || jail->files[i][1] != '/') return 0;
+  return !(jail->namespaces & ~NAMESPACES) && !(jail->measures & ~ALL_MEASURES);
+}
+
+static int head_sound(const struct start *head, uint32_t count) {
+  return head->descriptors == count && head->open_files >= MAX_TARGET && head->open_files <= MAX_FILES &&
+         head->argc >= 1 && head->argc <= MAX_STRINGS && head->envc <= MAX_STRINGS && head->files <= MAX_STRINGS &&
+         head->limits <= RLIM_NLIMITS;
+}
+
+// Finds the parts of a request. Returns 0 when they are exactly all of it.
+static int parse(size_t length, uint32_t count, struct process *out, char **text) {
+  struct start *head = &packet.start;
+  if (length < sizeof *head || !head_sound(head, count)) return -1;
+  char *targets = packet.bytes + sizeof *head, *limits = targets + count * sizeof(int);
+  char *at = limits + head->limits * sizeof(struct limit), *end = packet.bytes + length;
+  if (at > end) return -1;
+  out->how = head;
+  out->targets = (int *)(void *)targets;
+  out->limits = (struct limit *)(void *)limits;
+  out->argv = text;
+  out->envp = out->argv + head->argc + 1;
+  out->jail = (struct jail){head->namespaces, head->measures, out->envp + head->envc + 1, head->files};
+  at = strings(at, end, head->argc, out->argv);
+  if (at) at = strings(at, end, head->envc, out->envp);
+  if (at) at = strings(at, end, head->files, out->jail.files);
+  return at == end && targets_sound(out->targets, count) && jail_sound(&out->jail) ? 0 : -1;
+}
+
 static void start(size_t length, int *fds, uint32_t count) {
-  char *argv[MAX_STRINGS + 1], *envp[MAX_STRINGS + 1];
-  struct start *request = &packet.start;
-  uint32_t id = request->id;
-  int *targets = (int *)(void *)(packet.bytes + sizeof *request);
-  char *text = packet.bytes + sizeof *request + count * sizeof(int);
-  if (length < sizeof *request || request->descriptors != count || request->files < MAX_TARGET ||
-      request->files > MAX_FILES || request->argc < 1 ||
-      request->argc > MAX_STRINGS || request->envc > MAX_STRINGS || text > packet.bytes + length ||
-      !targets_sound(targets, count) ||
-      strings(text, packet.bytes + length, request->argc, request->envc, argv, envp)) {
+  char *text[3 * (MAX_STRINGS + 1)];
+  struct process process = {.fds = fds};
+  uint32_t id = packet.start.id;
+  if (parse(length, count, &process, text)) {
     answer(FAILED, id, EINVAL, REQUEST);
     return;
   }
@@ -222,10 +273,14 @@ static void start(size_t length, int *fds, uint32_t count) {
     answer(FAILED, id, errno, FORK);
     return;
   }
-  pid_t starter = getpid(), pid = fork();
+  uid_t user = getuid();
+  gid_t group = getgid();
+  // A fork into namespaces; as process 1 of its own it takes all others there along when it ends.
+  pid_t pid = (pid_t)syscall(SYS_clone, SIGCHLD | process.jail.namespaces, NULL, NULL, NULL, 0);
   if (pid == 0) {
+    close(pipe[0]);
     report = pipe[1];
-    become(fds, targets, count, request, argv, envp, starter);
+    become(&process, user, group);
   }
   int error = errno;
   close(pipe[1]);
@@ -235,7 +290,7 @@ static void start(size_t length, int *fds, uint32_t count) {
     while (n < 0 && errno == EINTR);
   close(pipe[0]);
   if (pid < 0) {
-    answer(FAILED, id, error, FORK);
+    answer(FAILED, id, error, process.jail.namespaces ? NAMESPACE : FORK);
   } else if (n == sizeof failure) {
     waitpid(pid, NULL, 0);
     answer(FAILED, id, failure.error, failure.stage);

@@ -1,14 +1,16 @@
 import { type Command, Option } from "commander";
 import { MachineError, serveDevice } from "../machine/mod.ts";
+import type { SandboxMode } from "../sandbox/mod.ts";
 import type { CliContext } from "./main.ts";
 import { resolve } from "node:path";
 import { parseSocketFlags } from "./run_options.ts";
-import { repeated, sizeInBytes, wholeNumber } from "./option_values.ts";
+import { repeated, sandboxOption, sizeInBytes, wholeNumber } from "./option_values.ts";
 
 interface Connection {
   readonly socket?: string;
   readonly fd?: number;
   readonly context?: string;
+  readonly sandbox?: SandboxMode;
 }
 
 interface BlkFlags extends Connection {
@@ -74,9 +76,13 @@ export function addDeviceCommand(program: Command, context: CliContext): void {
       .addOption(
         new Option("--context <name>", "in a guest: the frontend is at this socket of the host")
           .conflicts("fd"),
-      );
-  const connection = ({ socket, fd, context }: Connection) =>
-    socket === undefined ? { fd, context } : { socket: resolve(socket) };
+      )
+      .addOption(sandboxOption());
+  const common = ({ socket, fd, context: name, sandbox }: Connection) => ({
+    log: context.log(),
+    sandbox,
+    connection: socket === undefined ? { fd, context: name } : { socket: resolve(socket) },
+  });
 
   kind("blk", "a disk: a raw image or a block device")
     .requiredOption("--disk <path>", "the image or block device")
@@ -96,8 +102,7 @@ export function addDeviceCommand(program: Command, context: CliContext): void {
         ? undefined
         : { operations: iops, bytes: bandwidth, burst: 1 };
       await serveDevice({
-        log: context.log(),
-        connection: connection(flags),
+        ...common(flags),
         device: {
           kind: "blk",
           path: resolve(disk),
@@ -112,8 +117,7 @@ export function addDeviceCommand(program: Command, context: CliContext): void {
   kind("rng", "a source of random numbers")
     .action(async (flags: Connection) => {
       await serveDevice({
-        log: context.log(),
-        connection: connection(flags),
+        ...common(flags),
         device: { kind: "rng" },
       });
     });
@@ -122,8 +126,7 @@ export function addDeviceCommand(program: Command, context: CliContext): void {
     .action(async (flags: ConsoleFlags) => {
       const to = flags.to === "stdio" ? "stdio" : resolve(flags.to);
       await serveDevice({
-        log: context.log(),
-        connection: connection(flags),
+        ...common(flags),
         device: { kind: "console", to },
       });
     });
@@ -142,8 +145,7 @@ export function addDeviceCommand(program: Command, context: CliContext): void {
         );
       }
       await serveDevice({
-        log: context.log(),
-        connection: connection(flags),
+        ...common(flags),
         device: {
           kind: "net",
           to: tap === undefined ? { stream: resolve(stream ?? "") } : { tap },
@@ -161,8 +163,7 @@ export function addDeviceCommand(program: Command, context: CliContext): void {
     )
     .action(async (flags: VsockFlags) => {
       await serveDevice({
-        log: context.log(),
-        connection: connection(flags),
+        ...common(flags),
         device: { kind: "vsock", cid: flags.cid, path: resolve(flags.udsPath) },
       });
     });
@@ -176,8 +177,7 @@ export function addDeviceCommand(program: Command, context: CliContext): void {
       const { wlSocket = [], region = 2 ** 37, memory = 2 ** 30, vfds, contexts } = flags;
       const sockets = parseSocketFlags(wlSocket);
       await serveDevice({
-        log: context.log(),
-        connection: connection(flags),
+        ...common(flags),
         device: { kind: "wl", sockets, region, memory, vfds, contexts },
       });
     });

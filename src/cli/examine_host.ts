@@ -1,6 +1,6 @@
 import { cacheDir, listKernels } from "../guest/mod.ts";
 import { HostError, Kvm, requireRealKvm } from "../kvm/mod.ts";
-import { runtimeBase } from "../machine/mod.ts";
+import { runtimeBase, tryJail } from "../machine/mod.ts";
 import { Window } from "../os/mod.ts";
 
 /** One thing about this host. */
@@ -19,6 +19,7 @@ export async function examineHost(): Promise<Finding[]> {
     ...kvm(),
     await kernels(),
     userNamespaces(),
+    await jail(),
     uring(),
     hugePages(),
     runtimeDirectory(),
@@ -80,7 +81,17 @@ async function kernels(): Promise<Finding> {
   return { what, verdict: "ok", found: [...new Set(names)].join(", ") };
 }
 
-/** Workers are to be jailed in namespaces of their own, which an ordinary user may be kept from. */
+/** Starts a worker, as any device is one. */
+async function jail(): Promise<Finding> {
+  const what = "jail of workers";
+  const reason = await tryJail();
+  if (reason === undefined) return { what, verdict: "ok", found: "holds" };
+  const mend = "a kernel of 5.13 or later with user namespaces and lsm=landlock; or run VMs with " +
+    "--sandbox reduced";
+  return { what, verdict: "bad", found: reason, mend };
+}
+
+/** Workers are jailed in namespaces of their own, which an ordinary user may be kept from. */
 function userNamespaces(): Finding {
   const what = "user namespaces";
   if (Deno.uid() === 0) return { what, verdict: "ok", found: "not needed by root" };

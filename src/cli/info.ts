@@ -26,6 +26,7 @@ export function addInfoCommand(program: Command): void {
         ["cmdline", info.cmdline],
         ["resets", String(info.resets)],
         ["directory", info.runtimeDir],
+        ["sandbox", info.sandbox],
         ...(info.limits === undefined ? [] : [["limits", shares(info.limits)] as const]),
       ]));
       if (info.devices.length > 0) console.log(`\n${deviceTable(info.devices)}`);

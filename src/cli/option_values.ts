@@ -1,5 +1,6 @@
-import { InvalidArgumentError } from "commander";
+import { InvalidArgumentError, Option } from "commander";
 import { parseSize } from "../config/mod.ts";
+import { sandboxModes } from "../sandbox/mod.ts";
 
 /** Reads the value of an option that is a number. */
 export function wholeNumber(least: number, most: number): (text: string) => number {
@@ -28,4 +29,10 @@ export function repeatedOrNot(
   previous: readonly (string | true)[] = [],
 ): (string | true)[] {
   return [...previous, value];
+}
+
+/** `--sandbox`, of all commands that start workers. */
+export function sandboxOption(): Option {
+  const text = "how workers are jailed; reduced does without namespaces and Landlock";
+  return new Option("--sandbox <mode>", text).choices(sandboxModes);
 }

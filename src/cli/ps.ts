@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 import type { VmEntry } from "../control/mod.ts";
 import type { RunOutcome, VmInfo } from "../machine/mod.ts";
+import type { SandboxMode } from "../sandbox/mod.ts";
 import { duration, printJson, table } from "./output.ts";
 import { addExamples } from "./vm_command.ts";
 
@@ -27,10 +28,20 @@ export function addPsCommand(program: Command): void {
       console.log(table(
         ["NAME", "STATE", "PID", "UPTIME", "CPUS", "MEMORY", "PORTS", "WAITS"],
         rows.map((
-          { name, state, pid, uptimeSeconds, cpus, memoryBytes, ports = [], waits = [] },
+          {
+            name,
+            state,
+            sandbox = "full",
+            pid,
+            uptimeSeconds,
+            cpus,
+            memoryBytes,
+            ports = [],
+            waits = [],
+          },
         ) => [
           name,
-          state,
+          sandbox === "full" ? state : `${state}, ${sandbox} sandbox`,
           pid === undefined ? "-" : String(pid),
           uptimeSeconds === undefined ? "-" : duration(uptimeSeconds),
           cpus === undefined ? "-" : String(cpus),
@@ -47,6 +58,7 @@ export function addPsCommand(program: Command): void {
 interface Row {
   readonly name: string;
   readonly state: string;
+  readonly sandbox?: SandboxMode;
   readonly pid?: number;
   readonly startedAt?: string;
   readonly uptimeSeconds?: number;
@@ -72,9 +84,10 @@ async function look(
   try {
     await using vm = await Vm.connect(name);
     const info = await vm.info();
-    const { state, uptimeSeconds, cpus, memoryBytes } = info;
+    const { state, sandbox, uptimeSeconds, cpus, memoryBytes } = info;
     const ports = info.devices.flatMap(({ net }) => net?.publish ?? []);
-    return { ...known, state, uptimeSeconds, cpus, memoryBytes, ports, waits: waitsOf(info) };
+    const load = { uptimeSeconds, cpus, memoryBytes };
+    return { ...known, state, sandbox, ...load, ports, waits: waitsOf(info) };
   } catch {
     // It has not got so far yet, or ends just now.
     return { ...known, state: "starting" };

@@ -2,10 +2,11 @@ import { resolve } from "node:path";
 import type { Command } from "commander";
 import { ConfigError, parseConfig, readConfig, type VmConfig } from "../config/mod.ts";
 import { type Log, readSnapshotInfo, type RunningVm, runVm } from "../machine/mod.ts";
+import type { SandboxMode } from "../sandbox/mod.ts";
 import type { CliContext } from "./main.ts";
 import { ExitStatus } from "./exit_status.ts";
 import { prepareBoot } from "./resolve_boot.ts";
-import { repeated, repeatedOrNot } from "./option_values.ts";
+import { repeated, repeatedOrNot, sandboxOption } from "./option_values.ts";
 import { flagsToInput, type RunFlags } from "./run_options.ts";
 
 const EXAMPLES = `
@@ -64,32 +65,36 @@ export function addRunCommand(program: Command, context: CliContext): void {
       repeated,
     )
     .option("--restore <dir>", "go on from a snapshot; flags replace keys of its configuration")
+    .addOption(sandboxOption())
     .option("-d, --detach", "return when the guest's kernel runs; console and logs are kept")
     .addHelpText("after", EXAMPLES)
-    .action(async (file: string | undefined, { detach, restore, ...flags }: RunFlags & More) => {
-      const saved = restore === undefined ? undefined : await savedVm(restore, file, flags);
-      const config = saved?.config ?? await configOf(file, flags);
-      if (detach) {
-        const { runDetached } = await import("./run_detached.ts");
-        return await runDetached(config, context.logOptions(), saved?.dir);
-      }
-      const log = context.log().for({ vm: config.name });
-      const boot = saved?.plan ?? await prepareBoot(config, (text) => log.warn(text));
-      const outcome = await runVm(config, boot, {
-        ...{ log, restore: saved?.dir },
-        attend: (vm) => serve(vm, log),
-      });
-      if (outcome.kind === "failed") {
-        log.error(outcome.reason);
-        context.exitWith(ExitStatus.Guest);
-      }
-    });
+    .action(
+      async (file: string | undefined, { detach, restore, sandbox, ...flags }: RunFlags & More) => {
+        const saved = restore === undefined ? undefined : await savedVm(restore, file, flags);
+        const config = saved?.config ?? await configOf(file, flags);
+        if (detach) {
+          const { runDetached } = await import("./run_detached.ts");
+          return await runDetached(config, context.logOptions(), { restore: saved?.dir, sandbox });
+        }
+        const log = context.log().for({ vm: config.name });
+        const boot = saved?.plan ?? await prepareBoot(config, (text) => log.warn(text));
+        const outcome = await runVm(config, boot, {
+          ...{ log, restore: saved?.dir, sandbox },
+          attend: (vm) => serve(vm, log),
+        });
+        if (outcome.kind === "failed") {
+          log.error(outcome.reason);
+          context.exitWith(ExitStatus.Guest);
+        }
+      },
+    );
 }
 
 /** What is no key of a configuration. */
 interface More {
   readonly detach?: boolean;
   readonly restore?: string;
+  readonly sandbox?: SandboxMode;
 }
 
 /** What a snapshot is of, with the flags' changes. */

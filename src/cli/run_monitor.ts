@@ -19,12 +19,12 @@ export async function runMonitor(): Promise<void> {
   const log = new Log(order.log).for({ vm: config.name });
   const toLog = config.console.to === "stdio";
   try {
-    const { restore } = order;
+    const { restore, sandbox } = order;
     const boot = restore === undefined
       ? await prepareBoot(config, (text) => log.warn(text))
       : (await readSnapshotInfo(restore)).plan;
     const outcome = await runVm(config, boot, {
-      ...{ log, restore, headless: true },
+      ...{ log, restore, sandbox, headless: true },
       attend: (vm) => attend(vm, { order, log, input, keepsConsole: toLog }),
     });
     if (outcome.kind === "failed") log.error(outcome.reason);

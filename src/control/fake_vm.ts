@@ -71,6 +71,7 @@ export class FakeVm implements VmControl {
       }],
       provides: [],
       runtimeDir: this.runtimeDir,
+      sandbox: "full",
     };
   }
 

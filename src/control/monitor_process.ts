@@ -1,6 +1,7 @@
 import type { VmConfig } from "../config/mod.ts";
 import type { LogOptions, RunOutcome } from "../machine/mod.ts";
 import { payload } from "../os/mod.ts";
+import type { SandboxMode } from "../sandbox/mod.ts";
 import { StartError } from "./errors.ts";
 
 /** What a monitor is told on its standard input: one line of JSON. */
@@ -8,6 +9,8 @@ export interface MonitorOrder {
   readonly config: VmConfig;
   /** Absolute path of a snapshot to go on from. */
   readonly restore?: string;
+  /** How much of a jail workers get. */
+  readonly sandbox?: SandboxMode;
   readonly log: Pick<LogOptions, "format" | "level">;
   /** A file that the monitor's log goes to; it moves into the runtime directory. */
   readonly logFile: string;

@@ -1,4 +1,5 @@
 import * as v from "valibot";
+import { sandboxModes } from "../sandbox/mod.ts";
 
 /** Everything that the control API takes and gives, as schemas: types, validation and documentation come from here. */
 
@@ -99,6 +100,7 @@ export const Info = v.object({
   devices: Devices,
   provides: described(v.array(Provided), "what it provides to other VMs"),
   runtimeDir: text,
+  sandbox: described(v.picklist(sandboxModes), "how much of a jail its workers have"),
   limits: v.optional(described(Group, "what all processes of the VM together may use")),
 });
 

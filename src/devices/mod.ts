@@ -10,6 +10,7 @@ export {
   StreamEnd,
   TapEnd,
 } from "./net/mod.ts";
+export { policies } from "./policies.ts";
 export { RngDevice } from "./rng/mod.ts";
 export { MOST_CONNECTIONS, VsockDevice, type VsockOptions } from "./vsock/mod.ts";
 export { WlDevice, type WlOptions } from "./wl/mod.ts";

@@ -38,4 +38,5 @@ export {
   VmStateError,
 } from "./vm_control.ts";
 export { startWorker } from "./worker.ts";
+export { tryJail } from "./try_jail.ts";
 export { Terminal, type TerminalEvents } from "./terminal.ts";

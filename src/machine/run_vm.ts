@@ -8,7 +8,7 @@ import { Terminal } from "./terminal.ts";
 const GRACE_MS = 30_000;
 
 /** What goes with a run, beside its configuration. */
-export interface RunOptions extends Pick<StartOptions, "log" | "restore" | "headless"> {
+export interface RunOptions extends Pick<StartOptions, "log" | "restore" | "headless" | "sandbox"> {
   /** Told of the VM when it starts; what is returned is disposed of when the VM has ended, before its name is free. */
   readonly attend?: (vm: RunningVm) => Promise<AsyncDisposable>;
 }

@@ -1,5 +1,6 @@
 import type { VmConfig } from "../config/mod.ts";
 import { exitReasonName } from "../kvm/mod.ts";
+import type { SandboxMode } from "../sandbox/mod.ts";
 import { SpareThreads } from "../vcpu/mod.ts";
 import type { MachineSource } from "./assemble_machine.ts";
 import type { BootPlan } from "./boot_plan.ts";
@@ -41,6 +42,8 @@ export interface StartOptions {
   readonly restore?: string;
   /** Nobody is at this process's terminal: a console that is for `stdio` goes only to its viewers. */
   readonly headless?: boolean;
+  /** How much of a jail workers get; all of it when left out. */
+  readonly sandbox?: SandboxMode;
   /** How this host is opened; with a check that it really runs guests when left out. */
   readonly openHost?: () => Host;
 }
@@ -58,6 +61,7 @@ export class RunningVm implements VmControl, AsyncDisposable {
 
   readonly #plan: BootPlan;
   readonly #openHost: () => Host;
+  readonly #sandbox: SandboxMode;
   readonly #restore: string | undefined;
   readonly #log: Log;
   readonly #agent: GuestAgent;
@@ -90,7 +94,7 @@ export class RunningVm implements VmControl, AsyncDisposable {
   private constructor(
     readonly config: VmConfig,
     plan: BootPlan,
-    { log, openHost, restore }: StartOptions,
+    { log, openHost, restore, sandbox = "full" }: StartOptions,
     runtime: RuntimeDir,
     console: ConsoleHub,
     spare: SpareThreads,
@@ -99,7 +103,8 @@ export class RunningVm implements VmControl, AsyncDisposable {
     this.console = console;
     this.#plan = plan;
     this.#restore = restore;
-    this.#openHost = openHost ?? (() => Host.open());
+    this.#sandbox = sandbox;
+    this.#openHost = openHost ?? (() => Host.open(true, sandbox));
     this.#log = log;
     this.#agent = new GuestAgent(runtime.path, log);
     this.outcome = this.#live(spare).then((outcome) => {
@@ -305,6 +310,7 @@ export class RunningVm implements VmControl, AsyncDisposable {
         this.#devices.map(describeDevice),
       provides: this.#provisions?.info ?? [],
       runtimeDir: this.runtime.path,
+      sandbox: this.#sandbox,
       ...(this.#group === undefined ? {} : { limits: this.#group.info }),
     };
   }

@@ -9,7 +9,7 @@ import {
   VirtioWl,
 } from "../os/mod.ts";
 import { RequestError } from "../msg/mod.ts";
-import { type Child, Starter } from "../sandbox/mod.ts";
+import { type Child, type SandboxMode, Starter } from "../sandbox/mod.ts";
 import { openDisk } from "./disk_image.ts";
 import { HostPorts } from "./host_ports.ts";
 import { HostSockets } from "./host_sockets.ts";
@@ -88,6 +88,8 @@ export type ServedDevice =
  */
 export interface ServeOptions {
   readonly log: Log;
+  /** How much of a jail the worker gets; all of it when left out. */
+  readonly sandbox?: SandboxMode;
   readonly device: ServedDevice;
   readonly connection: {
     readonly socket?: string;
@@ -113,9 +115,10 @@ export interface ServeOptions {
  * }
  * ```
  */
-export async function serveDevice({ log, device, connection }: ServeOptions): Promise<void> {
+export async function serveDevice(options: ServeOptions): Promise<void> {
+  const { log, sandbox, device, connection } = options;
   using reactor = new Reactor();
-  using starter = Starter.spawn(reactor);
+  using starter = Starter.spawn(reactor, sandbox);
   using given = new DisposableStack();
   using kept = new DisposableStack();
   const where = openConnection(connection, given);

@@ -1,4 +1,5 @@
 import type { VmConfig } from "../config/mod.ts";
+import type { SandboxMode } from "../sandbox/mod.ts";
 import type { ConsoleHub } from "./console_hub.ts";
 import type { RunOutcome } from "./outcome.ts";
 
@@ -223,6 +224,8 @@ export interface VmInfo {
   /** What it provides to other VMs. */
   readonly provides: readonly ProvidedInfo[];
   readonly runtimeDir: string;
+  /** How much of a jail its workers have. */
+  readonly sandbox: SandboxMode;
   /** Where it is limited. */
   readonly limits?: GroupInfo;
 }

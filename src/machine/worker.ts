@@ -3,15 +3,17 @@ import {
   MESSAGE_SOCKET,
   monitorMessages,
   MOST_CONNECTIONS,
+  policies,
   workerMessages,
   type WorkerSetUp,
 } from "../devices/mod.ts";
 import { AsyncPeer, type Lent, RequestError, unixTransport } from "../msg/mod.ts";
-import { type Child, type Starter, workerEnvironment } from "../sandbox/mod.ts";
+import { type Child, type Starter, StartError, workerEnvironment } from "../sandbox/mod.ts";
 import { limited } from "../vhost/mod.ts";
 import type { DoorbellHost } from "./doorbell_host.ts";
 import { HostSockets } from "./host_sockets.ts";
 import type { Log } from "./log.ts";
+import { MachineError } from "./outcome.ts";
 
 /** A device implementation and the descriptors that it is handed. */
 export type WorkerDevice = Lent<WorkerSetUp["device"]>;
@@ -128,6 +130,7 @@ export async function startWorker(
       env: workerEnvironment(),
       descriptors: [{ fd: theirs, as: MESSAGE_SOCKET }],
       program,
+      policy: policies[device.kind],
       openFiles: openFilesOf(device),
     });
     const replaceEnd = async (end: NetEnd) => {
@@ -136,7 +139,9 @@ export async function startWorker(
     return { child, ready, replaceEnd };
   } catch (error) {
     peer[Symbol.dispose]();
-    throw error;
+    if (!(error instanceof StartError)) throw error;
+    const mend = error.mend === undefined ? "" : ` ${error.mend}`;
+    throw new MachineError("host", `${error.message}.${mend}`);
   }
 }
 

@@ -1,5 +1,7 @@
 /** The jail of worker processes: starts them with exactly what they need, and takes the rest away. */
 
+export { type SandboxMode, sandboxModes } from "./jail.ts";
+export type { JailFile, Measure, Namespace, Policy, Reasoned, Resource } from "./policy.ts";
 export { Child, Starter, type StartOptions } from "./starter.ts";
 export { StartError, type StartStage } from "./start_error.ts";
 export { lockDown, type PermissionName, permissionNames, permissionsLeft } from "./lock_down.ts";

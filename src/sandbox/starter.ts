@@ -14,6 +14,8 @@ import {
   SocketType,
   spawnStarter,
 } from "../os/mod.ts";
+import { jailOf, type SandboxMode } from "./jail.ts";
+import type { Policy } from "./policy.ts";
 import { StartError } from "./start_error.ts";
 import {
   Answer,
@@ -37,8 +39,8 @@ export interface StartOptions {
   readonly openFiles?: number;
   /** Where output and errors go; otherwise to the monitor's standard error. */
   readonly stderr?: Fd;
-  /** Whom a process that root starts runs as: group, too, without capabilities but to bind low ports. */
-  readonly user?: number;
+  /** What its jail is; without one it is confined in nothing but what all are. */
+  readonly policy?: Policy;
   /** The program itself, when it has no path that lasts; `argv[0]` is then just a name. */
   readonly program?: Fd;
 }
@@ -77,6 +79,8 @@ export class Starter implements Disposable {
   readonly pid: number;
   /** What it is watched with. */
   readonly reactor: Reactor;
+  /** How much of a policy it enforces. */
+  readonly sandbox: SandboxMode;
   readonly #socket: Owned<Fd>;
   readonly #process: Owned<Fd>;
   readonly #buffer = new Uint8Array(AnswerPacket.size);
@@ -85,8 +89,14 @@ export class Starter implements Disposable {
   readonly #gone = Promise.withResolvers<void>();
   #lastId = 0;
 
-  private constructor(pid: number, socket: Owned<Fd>, reactor: Reactor) {
+  private constructor(
+    pid: number,
+    socket: Owned<Fd>,
+    reactor: Reactor,
+    sandbox: SandboxMode,
+  ) {
     this.pid = pid;
+    this.sandbox = sandbox;
     this.reactor = reactor;
     this.#socket = socket;
     this.#process = processDescriptor(pid);
@@ -98,10 +108,10 @@ export class Starter implements Disposable {
    * Runs the starter. Call it early, while little is open, and on the main thread: it dies with the
    * thread that made it.
    */
-  static spawn(reactor: Reactor, program: string | Fd = payload().starter): Starter {
+  static spawn(reactor: Reactor, sandbox: SandboxMode = "full"): Starter {
     const [ours, theirs] = socketPair(SocketType.SeqPacket);
     using _closed = theirs;
-    return new Starter(spawnStarter(program, theirs), ours, reactor);
+    return new Starter(spawnStarter(payload().starter, theirs), ours, reactor, sandbox);
   }
 
   /**
@@ -126,8 +136,9 @@ export class Starter implements Disposable {
     if (options.program !== undefined) give(options.program, PROGRAM_TARGET);
     const id = ++this.#lastId;
     const environment = Object.entries(options.env).map(([name, value]) => `${name}=${value}`);
-    const { argv, openFiles = OPEN_FILES, user } = options;
-    const packet = encodeStart(id, argv, environment, targets, openFiles, user);
+    const { argv, openFiles = OPEN_FILES, policy } = options;
+    const jail = policy === undefined ? {} : jailOf(policy, this.sandbox, this.pid);
+    const packet = encodeStart(id, { argv, environment, targets, openFiles, ...jail });
     const started = Promise.withResolvers<Child>();
     this.#pending.set(id, { program, started });
     if (!this.#send(packet, fds)) this.#fail(id, new StartError(program, "starter", 0));

@@ -1,4 +1,4 @@
-/** What monitor and starter say to each other, one packet each (`ffi/starter.c`). */
+/** What monitor and starter say to each other, one packet each (`ffi/starter.c`, `ffi/jail.c`). */
 
 import { struct, u32 } from "../codec/mod.ts";
 import type { StartStage } from "./start_error.ts";
@@ -9,17 +9,24 @@ export const Request = { Start: 1, Kill: 2 } as const;
 /** Kinds of answer. */
 export const Answer = { Started: 1, Failed: 2, Exited: 3 } as const;
 
-/** Head of a start request; target numbers and strings follow. */
+/** Head of a start request; target numbers, limits and strings follow. */
 export const StartHead = struct({
   kind: u32,
   id: u32,
   argc: u32,
   envc: u32,
   descriptors: u32,
-  /** The most descriptors that the process may have. */
+  /** Pairs of a resource and the most of it. */
+  limits: u32,
+  /** Strings after those of the environment: files of the root. */
   files: u32,
+  /** The most descriptors that the process may have. */
+  openFiles: u32,
   /** The user, and group, that it becomes. */
   user: u32,
+  /** CLONE_NEW*. */
+  namespaces: u32,
+  measures: u32,
 });
 
 /** A kill request. */
@@ -38,59 +45,83 @@ export const SAME_USER = 0xffff_ffff;
 export const Limits = {
   descriptors: 64,
   targets: 200,
-  files: 65_536,
+  openFiles: 65_536,
   strings: 256,
   packet: 65536,
 } as const;
 
-const stages: readonly StartStage[] = ["request", "fork", "descriptors", "jail", "exec"];
+const stages: readonly StartStage[] = [
+  "request",
+  "fork",
+  "descriptors",
+  "jail",
+  "exec",
+  "namespaces",
+  "root",
+  "landlock",
+];
 
 /** The stage that a failure names. */
 export function stageOf(number: number): StartStage {
   return stages[number - 1] ?? "request";
 }
 
+/** The parts of a start request, as numbers and strings. */
+export interface StartRequest {
+  readonly argv: readonly string[];
+  readonly environment?: readonly string[];
+  /** The number that each descriptor of the packet gets. */
+  readonly targets?: readonly number[];
+  /** How many descriptors the process may have. */
+  readonly openFiles: number;
+  /** Whom it runs as; left out, whom the starter does. */
+  readonly user?: number;
+  readonly namespaces?: number;
+  readonly measures?: number;
+  /** Files of its root, each after `r` or `x` for its right. */
+  readonly files?: readonly string[];
+  /** Resources of setrlimit, with the most of each. */
+  readonly limits?: readonly (readonly [number, number])[];
+}
+
 /**
  * A start request.
  *
- * @param targets the number that each descriptor of the packet gets
- * @param files how many descriptors the process may have
- * @param user whom it runs as, or {@linkcode SAME_USER}
  * @throws RangeError when it exceeds the bounds of the starter
  * @throws TypeError for a NUL inside a string
  */
-export function encodeStart(
-  id: number,
-  argv: readonly string[],
-  environment: readonly string[],
-  targets: readonly number[],
-  files: number,
-  user: number = SAME_USER,
-): Uint8Array {
-  const texts = [...argv, ...environment];
+export function encodeStart(id: number, request: StartRequest): Uint8Array {
+  const { argv, environment = [], targets = [], openFiles, files = [], limits = [] } = request;
+  const texts = [...argv, ...environment, ...files];
   if (texts.some((text) => text.includes("\0"))) {
     throw new TypeError("An argument contains a NUL character");
   }
   const strings = new TextEncoder().encode(texts.map((text) => `${text}\0`).join(""));
+  const numbers = [...targets, ...limits.flat()];
   const head = StartHead.encode({
     kind: Request.Start,
     id,
     argc: argv.length,
     envc: environment.length,
     descriptors: targets.length,
-    files,
-    user,
+    limits: limits.length,
+    files: files.length,
+    openFiles,
+    user: request.user ?? SAME_USER,
+    namespaces: request.namespaces ?? 0,
+    measures: request.measures ?? 0,
   });
-  const size = head.length + targets.length * 4 + strings.length;
+  const size = head.length + numbers.length * 4 + strings.length;
   const fits = argv.length >= 1 && argv.length <= Limits.strings &&
-    environment.length <= Limits.strings && targets.length <= Limits.descriptors &&
-    files >= Limits.targets && files <= Limits.files &&
+    environment.length <= Limits.strings && files.length <= Limits.strings &&
+    targets.length <= Limits.descriptors &&
+    openFiles >= Limits.targets && openFiles <= Limits.openFiles &&
     size <= Limits.packet;
   if (!fits) throw new RangeError("Arguments, environment or descriptors are too many");
   const packet = new Uint8Array(size);
   packet.set(head);
   const view = new DataView(packet.buffer);
-  targets.forEach((target, i) => view.setInt32(head.length + i * 4, target, true));
-  packet.set(strings, head.length + targets.length * 4);
+  numbers.forEach((number, i) => view.setInt32(head.length + i * 4, number, true));
+  packet.set(strings, head.length + numbers.length * 4);
   return packet;
 }

@@ -15,7 +15,7 @@ import {
   spawnStarter,
   trackDescriptors,
 } from "../os/mod.ts";
-import { Starter, StartError } from "./mod.ts";
+import { type Policy, Starter, StartError } from "./mod.ts";
 import { AnswerPacket, encodeStart, KillRequest, StartHead } from "./starter_protocol.ts";
 
 const shell = (script: string) => ["/bin/sh", "-c", script];
@@ -37,6 +37,17 @@ async function withStarter(body: (starter: Starter) => Promise<void>): Promise<v
   trackDescriptors(false);
   assert.deepEqual(leaks, []);
 }
+
+/** Nothing but another user. */
+const nobody: Policy = {
+  name: "nobody",
+  user: { is: "nobody", why: "a test" },
+  descriptors: [],
+  namespaces: [],
+  files: [],
+  limits: [],
+  measures: [],
+};
 
 /** What a process writes to the descriptor that it gets as its output. */
 async function outputOf(
@@ -111,7 +122,7 @@ Deno.test({
   ignore: Deno.uid() !== 0,
   fn: async () => {
     await withStarter(async (starter) => {
-      const child = await starter.start({ argv: ["/bin/sleep", "60"], env: {}, user: 65534 });
+      const child = await starter.start({ argv: ["/bin/sleep", "60"], env: {}, policy: nobody });
       const status = Deno.readTextFileSync(`/proc/${child.pid}/status`);
       assert.match(status, /^Uid:\t65534\t65534\t65534\t65534$/m);
       assert.match(status, /^Gid:\t65534\t65534\t65534\t65534$/m);
@@ -310,7 +321,13 @@ Deno.test("malformed requests are refused, and the starter goes on", async () =>
     return { kind, a, b };
   };
   const refused = { kind: 2, a: 22, b: 1 };
-  const good = encodeStart(1, ["/bin/true"], [], [], 256);
+  const good = encodeStart(1, {
+    argv: ["/bin/true"],
+    environment: ["A=1"],
+    openFiles: 256,
+    files: ["r/etc"],
+    limits: [[8, 0]],
+  });
   const changed = (fields: Partial<ReturnType<typeof StartHead.decode>>) => {
     const copy = good.slice();
     Object.assign(StartHead.at(new DataView(copy.buffer)), fields);
@@ -322,23 +339,36 @@ Deno.test("malformed requests are refused, and the starter goes on", async () =>
       { argc: 2 },
       { argc: 257 },
       { argc: 0xffff_ffff },
-      { envc: 1 },
+      { envc: 2 },
       { envc: 0xffff_ffff },
       { argc: 0x8000_0001, envc: 0x8000_0000 },
       { descriptors: 1 },
       { descriptors: 0x4000_0000 },
-      { files: 199 },
-      { files: 65_537 },
+      { openFiles: 199 },
+      { openFiles: 65_537 },
+      { limits: 0 },
+      { limits: 17 },
+      { limits: 0x2000_0000 },
+      { files: 0 },
+      { files: 2 },
+      { files: 257 },
+      { namespaces: 0x80 },
+      { namespaces: 0x100 },
+      { measures: 8 },
     ]
   ) assert.deepEqual(answerTo(changed(fields)), refused, JSON.stringify(fields));
   assert.deepEqual(answerTo(good.subarray(0, good.length - 1)), refused, "no NUL at the end");
   assert.deepEqual(answerTo(good.subarray(0, 12)), refused, "cut in its head");
   assert.deepEqual(answerTo(new Uint8Array([...good, 0])), refused, "more than it says");
+  for (const file of ["w/etc", "retc", "r", ""]) {
+    const odd = encodeStart(1, { argv: ["/bin/true"], openFiles: 256, files: [file] });
+    assert.deepEqual(answerTo(odd), refused, `the file ${file}`);
+  }
   using memory = memfd("x", 1);
   assert.deepEqual(answerTo(good, [memory]), refused, "an unannounced descriptor");
-  const low = encodeStart(1, ["/bin/true"], [], [-2], 256);
+  const low = encodeStart(1, { argv: ["/bin/true"], targets: [-2], openFiles: 256 });
   assert.deepEqual(answerTo(low, [memory]), refused, "a negative target");
-  const long = encodeStart(1, ["/bin/true", "x".repeat(60_000)], [], [], 256);
+  const long = encodeStart(1, { argv: ["/bin/true", "x".repeat(60_000)], openFiles: 256 });
   const padded = new Uint8Array(70_000);
   padded.set(long);
   assert.deepEqual(answerTo(padded), { kind: 2, a: 90, b: 1 }, "longer than its buffer");

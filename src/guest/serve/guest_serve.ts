@@ -52,7 +52,8 @@ class Guest implements AsyncDisposable {
     const initMs = Number(Deno.env.get("SPECTRUM_INIT_MS") ?? 0);
     this.#reactor = reactor;
     this.#log = log;
-    this.#starter = Starter.spawn(reactor);
+    // The VM around it is its jail.
+    this.#starter = Starter.spawn(reactor, "reduced");
     const over = Promise.withResolvers<void>();
     this.over = over.promise;
     [this.#wl, this.#host] = this.#connect(over);

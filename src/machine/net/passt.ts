@@ -14,9 +14,10 @@ import { MachineError } from "../outcome.ts";
 import { findProgram } from "./find_program.ts";
 import { hostResolvers } from "./host_resolvers.ts";
 import { passtArguments, type PasstConfig } from "./passt_arguments.ts";
+import { passtPolicy } from "./passt_policy.ts";
 import { SpokenLines } from "./spoken_lines.ts";
 
-/** `nobody`: whom passt runs as when we are root, and what it would become by itself. */
+/** Whom passt runs as when we are root. */
 const NOBODY = 65534;
 /** passt holds a descriptor for each connection of the guest. */
 const OPEN_FILES = 65_536;
@@ -80,7 +81,7 @@ export class Passt implements Disposable {
         argv: [program, ...passtArguments(place.socket, config, resolvers)],
         env: {},
         stderr: given,
-        user: Deno.uid() === 0 ? NOBODY : undefined,
+        policy: passtPolicy,
         openFiles: OPEN_FILES,
       });
     } catch (error) {

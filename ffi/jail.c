@@ -1,0 +1,149 @@
+// Part of starter.c: the jail of a process before its exec. What is in force here holds for every thread of the runtime
+// that comes; none of it can be added later (Landlock missed threads that ran already).
+//
+// What a process gets is told by the request: namespaces (CLONE_NEW*), a list of files with their rights, and a few
+// more measures. Nothing here knows what kind of device it confines.
+
+#include <linux/securebits.h>
+#include <sched.h>
+#include <stdio.h>
+#include <sys/mount.h>
+
+enum { LANDLOCK = 1, NO_NEW_CODE = 2, NO_CAPABILITIES = 4, ALL_MEASURES = 7 };
+
+static const uint32_t NAMESPACES = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC |
+                                   CLONE_NEWUTS | CLONE_NEWCGROUP;
+
+// A file of the root: its right ('r' to read, 'x' to execute and read), then its absolute path. "r/proc" is not the
+// host's but one of the process's own, which shows that process alone.
+struct jail {
+  uint32_t namespaces, measures;
+  char **files;
+  uint32_t count;
+};
+
+static const char PROC[] = "/proc";
+
+static void write_file(const char *path, const char *text) {
+  int fd = open(path, O_WRONLY | O_CLOEXEC);
+  if (fd < 0 || write(fd, text, strlen(text)) != (ssize_t)strlen(text)) fail(NAMESPACE);
+  close(fd);
+}
+
+// Of all users the namespace knows this one, by the number that it has outside.
+static void map_user(uid_t user, gid_t group) {
+  char map[32];
+  write_file("/proc/self/setgroups", "deny");
+  snprintf(map, sizeof map, "%u %u 1", group, group);
+  write_file("/proc/self/gid_map", map);
+  snprintf(map, sizeof map, "%u %u 1", user, user);
+  write_file("/proc/self/uid_map", map);
+}
+
+// An empty file, or a folder, at an absolute path below the working directory, with what leads there. Returns the path
+// from there.
+static const char *make_place(const char *path, int is_folder) {
+  static char place[4096];
+  if ((size_t)snprintf(place, sizeof place, ".%s", path) >= sizeof place) {
+    errno = ENAMETOOLONG;
+    fail(ROOT);
+  }
+  for (char *slash = strchr(place + 2, '/'); slash; slash = strchr(slash + 1, '/')) {
+    *slash = 0;
+    if (mkdir(place, 0755) && errno != EEXIST) fail(ROOT);
+    *slash = '/';
+  }
+  int fd = -1;
+  if (is_folder ? mkdir(place, 0755) && errno != EEXIST : (fd = open(place, O_CREAT | O_WRONLY | O_CLOEXEC, 0644)) < 0)
+    fail(ROOT);
+  if (fd >= 0) close(fd);
+  return place;
+}
+
+static void bring(const char *path) {
+  if (!strcmp(path, PROC)) {
+    // Only processes, of which there will be one; the rest of /proc tells of the host.
+    if (mount("proc", make_place(path, 1), "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, "subset=pid")) fail(ROOT);
+    return;
+  }
+  struct stat st;
+  if (stat(path, &st) || mount(path, make_place(path, S_ISDIR(st.st_mode)), NULL, MS_BIND, NULL)) fail(ROOT);
+}
+
+// A root of its own, that nobody can write to. It is put together on /proc, of which no other file is wanted.
+static void change_root(const struct jail *jail) {
+  if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL)) fail(ROOT);
+  if (mount("jail", PROC, "tmpfs", MS_NOSUID | MS_NODEV, "size=64k,mode=755") || chdir(PROC)) fail(ROOT);
+  for (uint32_t i = 0; i < jail->count; i++) bring(jail->files[i] + 1);
+  // The old root lies on the new one for a moment.
+  if (syscall(SYS_pivot_root, ".", ".") || umount2(".", MNT_DETACH) || chdir("/")) fail(ROOT);
+  struct { // of mount_setattr, which older libraries lack
+    uint64_t set, clear, propagation, namespace;
+  } sealed = {.set = 1 | 2 | 4}; // MOUNT_ATTR_RDONLY, NOSUID, NODEV
+  if (syscall(442, AT_FDCWD, "/", 0x8000 /* AT_RECURSIVE */, &sealed, sizeof sealed)) fail(ROOT);
+}
+
+// While we may still do everything, inside the namespaces at least.
+static void enter_namespaces(const struct jail *jail, uid_t user, gid_t group) {
+  if (jail->namespaces & CLONE_NEWUSER) map_user(user, group);
+  if (jail->namespaces & CLONE_NEWNS) change_root(jail);
+  // The host's name stays the host's.
+  if (jail->namespaces & CLONE_NEWUTS && sethostname("jail", 4)) fail(NAMESPACE);
+}
+
+// No capability, by no way: not as root, by no file, and not as ambient ones.
+static void forbid_capabilities(void) {
+  for (int cap = 0; prctl(PR_CAPBSET_READ, cap, 0, 0, 0) >= 0; cap++)
+    if (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0)) fail(JAIL);
+  const int bits = SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | SECBIT_NO_SETUID_FIXUP | SECBIT_NO_SETUID_FIXUP_LOCKED |
+                   SECBIT_KEEP_CAPS_LOCKED | SECBIT_NO_CAP_AMBIENT_RAISE | SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED;
+  if (prctl(PR_SET_SECUREBITS, bits, 0, 0, 0)) fail(JAIL);
+}
+
+static void give_up_capabilities(void) {
+  struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+  struct __user_cap_data_struct none[2] = {{0}};
+  if (syscall(SYS_capset, &header, none)) fail(JAIL);
+}
+
+// ---- Landlock: the same files once more, should the root have a hole -------------------------------
+// Headers of Debian 12 know half of it; numbers are those of linux/landlock.h.
+
+enum { EXECUTE = 1 << 0, READ_FILE = 1 << 2, READ_DIR = 1 << 3 };
+
+static void allow(int rules, int fd, uint64_t rights) {
+  struct {
+    uint64_t allowed;
+    int32_t parent;
+  } __attribute__((packed)) beneath = {rights, fd};
+  if (fd < 0 || syscall(445, rules, 1 /* LANDLOCK_RULE_PATH_BENEATH */, &beneath, 0)) fail(LANDLOCKED);
+}
+
+// Whatever this kernel knows to forbid is forbidden, but what the files allow. `program` is run by its descriptor, if any.
+static void restrict_files(const struct jail *jail, int program) {
+  long abi = syscall(444, NULL, 0, 1 /* LANDLOCK_CREATE_RULESET_VERSION */);
+  if (abi < 1) fail(LANDLOCKED);
+  const int files = abi >= 5 ? 16 : abi >= 3 ? 15 : abi >= 2 ? 14 : 13; // how many rights
+  struct {
+    uint64_t files, net, scoped;
+  } handled = {(1u << files) - 1, 3 /* bind, connect */, 3 /* abstract sockets, signals */};
+  int rules = (int)syscall(444, &handled, abi >= 6 ? 24 : abi >= 4 ? 16 : 8, 0);
+  if (rules < 0) fail(LANDLOCKED);
+  for (uint32_t i = 0; i < jail->count; i++) {
+    int fd = open(jail->files[i] + 1, O_PATH | O_CLOEXEC);
+    struct stat st;
+    if (fd < 0 || fstat(fd, &st)) fail(LANDLOCKED);
+    allow(rules, fd, READ_FILE | (jail->files[i][0] == 'x' ? EXECUTE : 0) | (S_ISDIR(st.st_mode) ? READ_DIR : 0));
+    close(fd);
+  }
+  if (program >= 0) allow(rules, program, READ_FILE | EXECUTE);
+  if (syscall(446, rules, 0)) fail(LANDLOCKED);
+  close(rules);
+}
+
+// The last step before exec.
+static void take_measures(const struct jail *jail, int program) {
+  if (jail->measures & LANDLOCK) restrict_files(jail, program);
+  // What cannot be executed now never will: PR_SET_MDWE, Linux 6.3. An older kernel does without.
+  if (jail->measures & NO_NEW_CODE && prctl(65, 1, 0, 0, 0) && errno != EINVAL) fail(JAIL);
+}

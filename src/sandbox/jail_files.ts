@@ -1,0 +1,39 @@
+import { payload } from "../os/mod.ts";
+import type { JailFile } from "./policy.ts";
+
+/** Where the runtime's executable names its loader: the ABI of Linux on this processor says so. */
+const LOADER = "/lib64/ld-linux-x86-64.so.2";
+
+/** Libraries of the C library, and the compiler's, by the names that executables have for them. */
+const LIBRARIES = /\/lib(c|m|dl|rt|pthread|gcc_s)\.so\.\d+$/;
+
+let libraries: readonly string[] | undefined;
+
+/**
+ * The paths that a file of a policy stands for on this host. What is part of one executable is in the memory of a process
+ * and opened by its link in `/proc`.
+ */
+export function pathsOf(file: JailFile): readonly string[] {
+  const { selfContained, shim, device } = payload();
+  switch (file) {
+    case "runtime":
+      return selfContained ? [] : [device[0]];
+    case "bundle":
+      return selfContained ? [] : [device[device.length - 1]];
+    case "shim":
+      return [selfContained ? "/proc" : shim];
+    case "loader":
+      return [LOADER];
+    case "libraries":
+      return libraries ??= mappedLibraries();
+    case "proc":
+      return ["/proc"];
+  }
+}
+
+/** Those of this process, which runs on the same runtime. One that was replaced since has its old name still. */
+function mappedLibraries(): readonly string[] {
+  const maps = Deno.readTextFileSync("/proc/self/maps");
+  const paths = [...maps.matchAll(/ (\/.*?)(?: \(deleted\))?$/gm)].map(([, path]) => path);
+  return [...new Set(paths.filter((path) => LIBRARIES.test(path)))];
+}
