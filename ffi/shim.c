@@ -30,6 +30,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #define EXPORT __attribute__((visibility("default")))
@@ -595,6 +596,7 @@ EXPORT int sp_shutdown(int fd, int how) { return result(shutdown(fd, how)); }
 // prctl is variadic. Without this another process of the same user reads our memory by /proc.
 EXPORT int sp_not_dumpable(void) { return result(prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)); }
 
+#include "filter.c"
 #include "signal.c"
 #include "uring.c"
 

@@ -1,6 +1,8 @@
-import { type Command, Option } from "commander";
+import { type Command, CommanderError, Option } from "commander";
 import { MachineError, serveDevice } from "../machine/mod.ts";
-import type { SandboxMode } from "../sandbox/mod.ts";
+import { policies } from "../devices/mod.ts";
+import { explainPolicy, type SandboxMode } from "../sandbox/mod.ts";
+import { ExitStatus } from "./exit_status.ts";
 import type { CliContext } from "./main.ts";
 import { resolve } from "node:path";
 import { parseSocketFlags } from "./run_options.ts";
@@ -60,7 +62,7 @@ export function addDeviceCommand(program: Command, context: CliContext): void {
   const device = program.command("device")
     .description("run one device backend in its sandbox, for any vhost-user frontend")
     .addHelpText("after", EXAMPLES);
-  const kind = (name: string, description: string) =>
+  const kind = (name: keyof typeof policies, description: string) =>
     device.command(name)
       .description(description)
       .addOption(
@@ -77,7 +79,13 @@ export function addDeviceCommand(program: Command, context: CliContext): void {
         new Option("--context <name>", "in a guest: the frontend is at this socket of the host")
           .conflicts("fd"),
       )
-      .addOption(sandboxOption());
+      .addOption(sandboxOption())
+      .option("--explain", "print what such a device may do, and why, and serve nothing")
+      // Before it is asked for what serving needs.
+      .on("option:explain", () => {
+        console.log(explainPolicy(policies[name]));
+        throw new CommanderError(ExitStatus.Ok, "spectrum.explain", "");
+      });
   const common = ({ socket, fd, context: name, sandbox }: Connection) => ({
     log: context.log(),
     sandbox,

@@ -33,6 +33,7 @@ export function repeatedOrNot(
 
 /** `--sandbox`, of all commands that start workers. */
 export function sandboxOption(): Option {
-  const text = "how workers are jailed; reduced does without namespaces and Landlock";
+  const text = "how workers are jailed: reduced does without namespaces and Landlock, " +
+    "debug names a system call that a policy lacks";
   return new Option("--sandbox <mode>", text).choices(sandboxModes);
 }

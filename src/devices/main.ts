@@ -14,12 +14,14 @@ import {
   unixTransport,
   virtioWlTransport,
 } from "../msg/mod.ts";
-import { escapeAttempts, lockDown, permissionsLeft } from "../sandbox/mod.ts";
+import { escapeAttempts, lockDown, permissionsLeft, type Policy } from "../sandbox/mod.ts";
 import { DeviceLoop, type Link, localLink } from "../vhost/mod.ts";
 import type { VirtioDevice } from "../virtio/mod.ts";
 import { NetDevice, NetEndError } from "./net/mod.ts";
+import { guestCalls } from "./guest_calls.ts";
 import { HostPorts } from "./host_ports.ts";
 import { openDevice, openNetEnd } from "./open_device.ts";
+import { policies } from "./policies.ts";
 import type { DoorbellDirection } from "./wl/mod.ts";
 import { MESSAGE_SOCKET, monitorMessages, workerMessages } from "./worker_messages.ts";
 
@@ -77,7 +79,7 @@ class Worker {
     return this.#serve?.() ?? 1;
   }
 
-  #setUp({ device, frontend }: SetUp): null {
+  #setUp({ device, frontend, otherCalls }: SetUp): null {
     if (this.#serve !== undefined) {
       throw new RequestError("unusable", "the worker is set up already");
     }
@@ -101,7 +103,7 @@ class Worker {
       });
       this.#device = { implementation, window };
       const serve = serveFrontend(loop, frontend);
-      lockDown();
+      lockDown(callsOf(device.kind, frontend.how), otherCalls);
       this.#serve = serve;
     } catch (error) {
       // The monitor tells it to whoever made the configuration.
@@ -158,6 +160,13 @@ class Worker {
     this.#monitor.receive();
     return this.#monitor.ended === undefined;
   }
+}
+
+/** What it may still do. Who is to report what the runtime refuses has to get so far. */
+function callsOf(kind: SetUp["device"]["kind"], how: SetUp["frontend"]["how"]): Policy["calls"] {
+  if (how === "report") return [];
+  const { calls } = policies[kind];
+  return how === "context" ? [...guestCalls, ...calls] : calls;
 }
 
 function serveFrontend(

@@ -1,9 +1,12 @@
 import type { Policy } from "../sandbox/mod.ts";
+import { runtimeCalls } from "./runtime_calls.ts";
+import { vhostCalls } from "./vhost_calls.ts";
 
 /** What a kind of device gets beyond what each of them does, or instead. */
 export interface KindPolicy {
   readonly descriptors: Policy["descriptors"];
   readonly files?: Policy["files"];
+  readonly calls?: Policy["calls"];
   readonly measures?: Policy["measures"];
 }
 
@@ -56,5 +59,7 @@ export function workerPolicy(name: string, kind: KindPolicy): Policy {
       { measure: "landlock", why: "the files once more, should the root have a hole" },
       ...kind.measures ?? [],
     ],
+    // The first rules are the first to be compared with; the runtime's has the last word on ioctl.
+    calls: [...vhostCalls, ...kind.calls ?? [], ...runtimeCalls],
   };
 }

@@ -107,7 +107,12 @@ export const workerMessages = defineMessages({
     doc:
       "Makes the worker a device. The first message, and the only one of its name; answered when " +
       "the worker has given up every permission and serves its frontend.",
-    body: v.strictObject({ device: Device, frontend: Frontend }),
+    body: v.strictObject({
+      device: Device,
+      frontend: Frontend,
+      /** What becomes of the worker at a system call beyond its policy: it is killed, unless it is to name the call. */
+      otherCalls: v.optional(v.picklist(["kill", "report"])),
+    }),
     answer: v.null(),
     errors: { unusable: "what it was handed does not make such a device; the worker ends" },
   },

@@ -127,7 +127,8 @@ class Opening implements Disposable {
       this.#addNet(name, MOST_PAIRS, this.#provided(name, provider));
     } else if (out === "tap" && tap !== undefined) {
       const opened = openTap(tap, queues).map((queue) => this.#owned.use(queue));
-      this.#addNet(name, queues, new TapBackend(starter, { tap, mac, mtu, queues: opened, limit }));
+      const about = { tap, mac, mtu, queues: opened, limit, log: log.for({ component: name }) };
+      this.#addNet(name, queues, new TapBackend(starter, about));
     } else {
       const about = { device: name, config, mac, log: log.for({ component: name }), onChange };
       this.#addNet(name, 1, this.#owned.use(new UserNetBackend({ starter, ...about })));
@@ -209,7 +210,8 @@ class Opening implements Disposable {
   }
 
   #worker(device: WorkerDevice, services?: WorkerServices, image?: DirectImage): WorkerBackend {
-    return new WorkerBackend(this.#context.host.starter, device, services, image);
+    const { host, log } = this.#context;
+    return new WorkerBackend(host.starter, device, { log, ...services }, image);
   }
 
   #provided(device: string, provider: string): ProviderBackend {

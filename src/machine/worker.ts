@@ -15,6 +15,9 @@ import { HostSockets } from "./host_sockets.ts";
 import type { Log } from "./log.ts";
 import { MachineError } from "./outcome.ts";
 
+/** The signal of a filter of system calls. */
+const SIGSYS = 31;
+
 /** A device implementation and the descriptors that it is handed. */
 export type WorkerDevice = Lent<WorkerSetUp["device"]>;
 
@@ -116,7 +119,8 @@ export async function startWorker(
       onFault: (error) => refuse(error instanceof Error ? error.message : String(error)),
     },
   );
-  const ready = peer.request("setUp", { device, frontend }).then((answer) =>
+  const otherCalls = starter.sandbox === "debug" ? "report" : "kill";
+  const ready = peer.request("setUp", { device, frontend, otherCalls }).then((answer) =>
     answer[Symbol.dispose]()
   );
   // Whoever does not ask hears of a failure from the worker's end.
@@ -132,6 +136,13 @@ export async function startWorker(
       program,
       policy: policies[device.kind],
       openFiles: openFilesOf(device),
+    });
+    void child.exited.then((end) => {
+      if (!("signal" in end && end.signal === SIGSYS)) return;
+      log?.error(
+        `the ${device.kind} worker was killed for a system call that its policy lacks; ` +
+          "--sandbox debug names the call",
+      );
     });
     const replaceEnd = async (end: NetEnd) => {
       using _answer = await peer.request("replaceEnd", { end });

@@ -52,11 +52,13 @@ export { type ExitStatus, processDescriptor, reap, redirect, spawnStarter } from
 export { RangeAllocator } from "./range_allocator.ts";
 export { Reactor } from "./reactor.ts";
 export {
+  filterCalls,
   forbidInspection,
   ignoreInspectorSignal,
   installKickSignal,
   kickThread,
   kvmRunLimited,
+  nameForbiddenCalls,
   threadId,
 } from "./signals.ts";
 export {

@@ -25,21 +25,28 @@ declare global {
   var spectrumPayload: Payload | undefined;
 }
 
-/** What Deno is told when it runs one of our bundles as a worker: one permission, no questions, no caches. */
-export const workerFlags: readonly string[] = [
+/** What Deno is told when it runs one of our bundles: no questions, no caches. */
+const commonFlags: readonly string[] = [
   "--no-prompt",
   "--no-config",
   "--no-lock",
   "--no-remote",
   "--no-npm",
   "--no-code-cache",
-  "--allow-ffi",
 ];
 
-/** The same for the command line and the monitor: the user's own program, which may do everything. */
-export const monitorFlags: readonly string[] = workerFlags.map((flag) =>
-  flag === "--allow-ffi" ? "--allow-all" : flag
-);
+/**
+ * For a worker: one permission. Memory protection keys, where the processor has them, would have the engine make new
+ * memory executable later on, when a worker may not; without them its code has a place from the start.
+ */
+export const workerFlags: readonly string[] = [
+  ...commonFlags,
+  "--allow-ffi",
+  "--v8-flags=--no-memory-protection-keys",
+];
+
+/** For the command line and the monitor: the user's own program, which may do everything. */
+export const monitorFlags: readonly string[] = [...commonFlags, "--allow-all"];
 
 /** The payload of the running bundle; from source, the files of `build/`. */
 export function payload(): Payload {

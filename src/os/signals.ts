@@ -38,6 +38,20 @@ export function forbidInspection(): void {
   check(library().sp_not_dumpable(), "protect", "this process");
 }
 
+/**
+ * Lets a seccomp filter (struct sock_filter after struct sock_filter) decide about the system calls of all threads of
+ * this process, for good.
+ */
+export function filterCalls(filter: Uint8Array<ArrayBuffer>): void {
+  check(library().sp_filter_calls(filter, filter.length / 8), "filter", "system calls");
+}
+
+/** A system call at which a filter traps is named on standard error, with its arguments; the process ends with 159. */
+export function nameForbiddenCalls(names: readonly string[]): void {
+  const text = new TextEncoder().encode(names.map((name) => `${name}\0`).join(""));
+  check(library().sp_name_calls(text, text.length), "name", "forbidden system calls");
+}
+
 /** Enters a vCPU for at most so many milliseconds. Returns 0, or -EINTR when the time was over. */
 export function kvmRunLimited(vcpu: Fd, milliseconds: number): number {
   return monitor().sp_kvm_run_limited(vcpu.raw(), milliseconds);

@@ -31,12 +31,12 @@ const measureFlags: Readonly<Record<Measure, number>> = {
 
 /**
  * How much of the jail there is. `full` is the default; `reduced` does without namespaces and Landlock, for a host that
- * lacks them.
+ * lacks them; `debug` is the full jail, where a worker that makes a system call beyond its policy names it before it ends.
  */
 export type SandboxMode = typeof sandboxModes[number];
 
 /** Every {@link SandboxMode}. */
-export const sandboxModes = ["full", "reduced"] as const;
+export const sandboxModes = ["full", "reduced", "debug"] as const;
 
 /** Users of VMs that root runs: from here on, one for each starter, by its process id. Nobody else has so high ones. */
 const FIRST_USER = 0x7000_0000;
@@ -54,7 +54,7 @@ export function jailOf(
   starter: number,
 ): Pick<StartRequest, "user" | "namespaces" | "measures" | "files" | "limits"> {
   const isRoot = Deno.uid() === 0;
-  const isFull = mode === "full";
+  const isFull = mode !== "reduced";
   // The right to make the others comes with a user namespace; root has it, and the others belong to root then.
   const namespaces = policy.namespaces.map(({ namespace }) => namespace)
     .filter((name) => isFull && (name !== "user" || !isRoot));

@@ -7,6 +7,16 @@ const LOADER = "/lib64/ld-linux-x86-64.so.2";
 /** Libraries of the C library, and the compiler's, by the names that executables have for them. */
 const LIBRARIES = /\/lib(c|m|dl|rt|pthread|gcc_s)\.so\.\d+$/;
 
+/** What a file of a policy is, for people. */
+export const fileTitles: Readonly<Record<JailFile, string>> = {
+  runtime: "the runtime's executable",
+  loader: LOADER,
+  libraries: "the C library's libraries",
+  shim: "libspectrum.so",
+  bundle: "the device's script",
+  proc: "a /proc of its own",
+};
+
 let libraries: readonly string[] | undefined;
 
 /**

@@ -30,6 +30,7 @@ const everything: Policy = {
     { resource: "real-time priority", most: 0, why },
   ],
   measures: [{ measure: "no capabilities", why }, { measure: "landlock", why }],
+  calls: [],
 };
 
 const isRoot = Deno.uid() === 0;

@@ -1,4 +1,12 @@
-import { forbidInspection, ignoreInspectorSignal } from "../os/mod.ts";
+import {
+  filterCalls,
+  forbidInspection,
+  ignoreInspectorSignal,
+  nameForbiddenCalls,
+} from "../os/mod.ts";
+import { compileFilter, type OtherCalls } from "./call_filter.ts";
+import type { CallRule } from "./call_rule.ts";
+import { systemCallNames } from "./system_calls.ts";
 
 /** Every permission that the runtime knows. */
 export const permissionNames = [
@@ -21,7 +29,10 @@ export type PermissionName = typeof permissionNames[number];
  * Functions and buffers that are loaded keep working.
  *
  * Do not await anything for the first time after this: the runtime makes threads and sockets then,
- * which a later system call filter refuses.
+ * which a filter refuses.
+ *
+ * @param calls the system calls that all threads may still make; any, when there are no rules
+ * @param others what becomes of the process at any other
  *
  * @example
  * ```ts
@@ -33,10 +44,13 @@ export type PermissionName = typeof permissionNames[number];
  * }
  * ```
  */
-export function lockDown(): void {
+export function lockDown(calls: readonly CallRule[] = [], others: OtherCalls = "kill"): void {
   ignoreInspectorSignal();
   forbidInspection();
   for (const name of permissionNames) revoke(name);
+  if (calls.length === 0) return;
+  if (others === "report") nameForbiddenCalls(systemCallNames);
+  filterCalls(compileFilter(calls, others));
 }
 
 function revoke(name: PermissionName): void {

@@ -1,3 +1,5 @@
+import type { CallRule } from "./call_rule.ts";
+
 /** A namespace of Linux. */
 export type Namespace = "user" | "mount" | "process" | "network" | "ipc" | "host name" | "cgroup";
 
@@ -58,4 +60,6 @@ export interface Policy {
   })[];
   readonly limits: readonly (Reasoned & { readonly resource: Resource; readonly most: number })[];
   readonly measures: readonly (Reasoned & { readonly measure: Measure })[];
+  /** All system calls that it makes once it is locked; any other ends it. Without rules it is not watched. */
+  readonly calls: readonly CallRule[];
 }

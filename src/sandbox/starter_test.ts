@@ -47,6 +47,7 @@ const nobody: Policy = {
   files: [],
   limits: [],
   measures: [],
+  calls: [],
 };
 
 /** What a process writes to the descriptor that it gets as its output. */

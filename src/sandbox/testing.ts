@@ -39,3 +39,53 @@ export async function runAs(
     await Deno.remove(folder, { recursive: true });
   }
 }
+
+/**
+ * What a filter says of a system call: runs it as the kernel would.
+ *
+ * @returns `allow`, `kill`, `report`, or `answer` and a number of errno
+ */
+export function decide(
+  filter: Uint8Array<ArrayBuffer>,
+  call: number,
+  args: readonly number[],
+  architecture = 0xc000_003e,
+): string {
+  const data = new DataView(new ArrayBuffer(64));
+  data.setUint32(0, call, true);
+  data.setUint32(4, architecture, true);
+  args.forEach((value, i) => data.setUint32(16 + 8 * i, value, true));
+  const program = new DataView(filter.buffer);
+  let accumulator = 0;
+  for (let at = 0; at < filter.length / 8; at++) {
+    const constant = program.getUint32(8 * at + 4, true);
+    switch (program.getUint16(8 * at, true)) {
+      case 0x20:
+        accumulator = data.getUint32(constant, true);
+        break;
+      case 0x54:
+        accumulator = (accumulator & constant) >>> 0;
+        break;
+      case 0x15:
+        at += program.getUint8(8 * at + (accumulator === constant ? 2 : 3));
+        break;
+      case 0x06:
+        return named(constant);
+      default:
+        throw new Error(`No such instruction at ${at}`);
+    }
+  }
+  throw new Error("The filter has no end");
+}
+
+function named(value: number): string {
+  const kinds: Record<number, string> = {
+    0x8000_0000: "kill",
+    0x0003_0000: "report",
+    0x7fff_0000: "allow",
+  };
+  const kind = kinds[value];
+  if (kind !== undefined) return kind;
+  if (value >>> 16 !== 5) throw new Error(`No such answer: ${value.toString(16)}`);
+  return `answer ${value & 0xffff}`;
+}

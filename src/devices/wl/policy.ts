@@ -9,4 +9,15 @@ export const wlPolicy = workerPolicy("wl", {
   files: [
     { file: "proc", right: "read", why: "an event that a peer sends is told by its link there" },
   ],
+  calls: [
+    { calls: ["readv", "writev", "pwritev2"], why: "data come and go" },
+    { calls: ["getsockopt", "readlink"], why: "of what kind a descriptor is that a peer sends" },
+    { calls: ["pipe2"], why: "the guest makes pipes" },
+    { calls: ["shutdown"], why: "one direction of a connection ends" },
+    {
+      calls: ["ioctl"],
+      when: [{ argument: 1, what: "the request", among: { SIOCOUTQ: 0x5411 } }],
+      why: "whether a peer has taken what was sent, before more follows",
+    },
+  ],
 });

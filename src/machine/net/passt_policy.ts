@@ -12,4 +12,5 @@ export const passtPolicy: Policy = {
   files: [],
   limits: [],
   measures: [],
+  calls: [],
 };

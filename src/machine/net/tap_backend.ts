@@ -2,6 +2,7 @@ import type { NetConfig } from "../../config/mod.ts";
 import type { Fd } from "../../os/mod.ts";
 import type { Starter } from "../../sandbox/mod.ts";
 import { WorkerBackend } from "../backend.ts";
+import type { Log } from "../log.ts";
 import { ratesOf } from "../rates_of.ts";
 import type { NetInfo } from "../vm_control.ts";
 
@@ -11,17 +12,17 @@ export interface TapOptions extends Pick<NetConfig, "mtu" | "limit"> {
   readonly mac: string;
   /** A queue for each pair of the device. */
   readonly queues: readonly Fd[];
+  readonly log?: Log;
 }
 
 /** A worker that moves packets between a guest and an interface of the host. */
 export class TapBackend extends WorkerBackend {
   readonly net: NetInfo;
 
-  constructor(starter: Starter, { tap, mac, mtu = mtuOf(tap), queues, limit }: TapOptions) {
-    super(starter, {
-      ...{ kind: "net", mac, mtu, pairs: queues.length, limit: ratesOf(limit) },
-      end: { kind: "tap", queues: queues.map((queue) => queue.borrow()) },
-    });
+  constructor(starter: Starter, { tap, mac, mtu = mtuOf(tap), queues, limit, log }: TapOptions) {
+    const end = { kind: "tap", queues: queues.map((queue) => queue.borrow()) } as const;
+    const pairs = queues.length;
+    super(starter, { kind: "net", mac, mtu, pairs, limit: ratesOf(limit), end }, { log });
     this.net = { out: "tap", link: "up", mac, tap, publish: [] };
   }
 }

@@ -46,7 +46,7 @@ export class UserNetBackend implements Backend, Disposable {
     this.#publish = config.publish;
     this.#noStream = noStream;
     this.#device = (stream) => ({ kind: "net", mac, mtu, pairs: 1, limit, end: endOf(stream) });
-    this.#worker = new WorkerBackend(starter, this.#device(noStream));
+    this.#worker = new WorkerBackend(starter, this.#device(noStream), { log });
     this.#network = new UserNetwork({
       ...{ starter, config, device, log },
       onLost: (detail) => {

@@ -1,0 +1,82 @@
+import assert from "node:assert/strict";
+import {
+  type ArgumentRule,
+  type CallRule,
+  compileFilter,
+  systemCallNames,
+  systemCallNumber,
+} from "../sandbox/mod.ts";
+import { decide } from "../sandbox/testing.ts";
+import { policies } from "./mod.ts";
+
+/** All that any kind of device may ever do: a new name here is a decision. */
+const ALLOWED =
+  "accept4 brk clock_gettime clock_nanosleep clone3 close epoll_create1 epoll_ctl epoll_wait eventfd2 exit exit_group " +
+  "fallocate fcntl fdatasync fstat ftruncate futex getpid getrandom getsockopt gettid io_uring_enter ioctl madvise " +
+  "memfd_create mmap mprotect mremap munmap newfstatat openat pipe2 poll prctl pread64 preadv preadv2 pwrite64 pwritev " +
+  "pwritev2 read readlink readv recvfrom recvmsg restart_syscall rseq rt_sigprocmask rt_sigreturn sched_getaffinity " +
+  "sched_getparam sched_getscheduler sched_yield sendmsg set_robust_list shutdown sigaltstack write writev";
+
+/** Arguments that satisfy a rule: one list for each value that it names. */
+function examples({ when = [] }: CallRule): number[][] {
+  let lists: number[][] = [[0, 0, 0, 0, 0, 0]];
+  for (const rule of when) {
+    lists = lists.flatMap((list) => valuesOf(rule).map((value) => list.with(rule.argument, value)));
+  }
+  return lists;
+}
+
+function valuesOf(rule: ArgumentRule): number[] {
+  return "never" in rule ? [0] : Object.values(rule.among);
+}
+
+for (const [kind, policy] of Object.entries(policies)) {
+  Deno.test(`the filter of ${kind} needs each of its rules, and allows no more`, () => {
+    const filter = compileFilter(policy.calls, "kill");
+    const named = new Set<string>(policy.calls.flatMap(({ calls }) => calls));
+    for (const [number, name] of systemCallNames.entries()) {
+      if (named.has(name)) continue;
+      assert.equal(decide(filter, number, []), "kill", name);
+    }
+    for (const rule of policy.calls) {
+      const without = compileFilter(policy.calls.filter((other) => other !== rule), "kill");
+      const changed = rule.calls.every((call) =>
+        examples(rule).some((args) => {
+          const number = systemCallNumber(call);
+          return decide(filter, number, args) !== decide(without, number, args);
+        })
+      );
+      assert.ok(changed, `nobody misses: ${rule.calls.join(" ")}, ${rule.why}`);
+    }
+  });
+
+  Deno.test(`${kind} never makes memory executable`, () => {
+    const filter = compileFilter(policy.calls, "kill");
+    for (const call of ["mmap", "mprotect"] as const) {
+      for (const flags of [0x22, 0x32, 1, 0x11, 2, 0x12]) {
+        const args = [0, 4096, 7, flags, 0, 0];
+        assert.equal(decide(filter, systemCallNumber(call), args), "kill", `${call} ${flags}`);
+      }
+    }
+  });
+
+  Deno.test(`every entry of ${kind}'s policy has a reason`, () => {
+    const { user, descriptors, namespaces, files, limits, measures, calls } = policy;
+    const entries = [
+      user,
+      ...descriptors,
+      ...namespaces,
+      ...files,
+      ...limits,
+      ...measures,
+      ...calls,
+    ];
+    for (const { why } of entries) assert.ok(why.length > 5);
+    assert.equal(policy.name, kind);
+  });
+}
+
+Deno.test("no device may do what none did before", () => {
+  const all = Object.values(policies).flatMap(({ calls }) => calls.flatMap(({ calls }) => calls));
+  assert.deepEqual([...new Set<string>(all)].sort(), ALLOWED.split(" "));
+});
