@@ -74,7 +74,7 @@ export const runtimeCalls: readonly CallRule[] = [
     why: "threads give way, and the C library looks at them when they start or end",
   },
   {
-    calls: ["clock_gettime", "clock_nanosleep", "restart_syscall"],
+    calls: ["clock_gettime", "gettimeofday", "clock_nanosleep", "restart_syscall"],
     why: "time, where it is not read without a call",
   },
   { calls: ["getrandom"], why: "random numbers, also for hash tables" },

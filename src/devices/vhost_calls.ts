@@ -18,9 +18,13 @@ export const vhostCalls: readonly CallRule[] = [
     calls: ["mmap"],
     when: [
       { argument: 2, what: "the protection", never: { PROT_EXEC: 4 } },
-      { argument: 3, what: "the flags", among: { "MAP_SHARED|MAP_FIXED": 0x11 } },
+      {
+        argument: 3,
+        what: "the flags",
+        among: { "MAP_SHARED|MAP_FIXED": 0x11, "MAP_PRIVATE|MAP_FIXED": 0x12 },
+      },
     ],
-    why: "the guest's memory comes into its window",
+    why: "the guest's memory comes into its window, and memory of others that it may only read",
   },
   {
     calls: ["newfstatat"],
