@@ -8,5 +8,6 @@ export const benches: Readonly<Record<string, () => Promise<Bench>>> = {
   vsock: async () => (await import("./vsock.ts")).vsock,
   "device-vm": async () => (await import("./device_vm.ts")).deviceVm,
   net: async () => (await import("./net.ts")).net,
+  jail: async () => (await import("./jail.ts")).jail,
   blk: async () => (await import("./blk.ts")).blk,
 };

@@ -103,7 +103,8 @@ class Worker {
       });
       this.#device = { implementation, window };
       const serve = serveFrontend(loop, frontend);
-      lockDown(callsOf(device.kind, frontend.how), otherCalls);
+      if (otherCalls === "allow") lockDown();
+      else lockDown(callsOf(device.kind, frontend.how), otherCalls);
       this.#serve = serve;
     } catch (error) {
       // The monitor tells it to whoever made the configuration.

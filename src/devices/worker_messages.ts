@@ -110,8 +110,11 @@ export const workerMessages = defineMessages({
     body: v.strictObject({
       device: Device,
       frontend: Frontend,
-      /** What becomes of the worker at a system call beyond its policy: it is killed, unless it is to name the call. */
-      otherCalls: v.optional(v.picklist(["kill", "report"])),
+      /**
+       * What becomes of the worker at a system call beyond its policy: it is killed, unless it is to name the call first,
+       * or is not watched.
+       */
+      otherCalls: v.optional(v.picklist(["kill", "report", "allow"])),
     }),
     answer: v.null(),
     errors: { unusable: "what it was handed does not make such a device; the worker ends" },
