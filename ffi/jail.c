@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <sys/mount.h>
 
-enum { LANDLOCK = 1, NO_NEW_CODE = 2, NO_CAPABILITIES = 4, ALL_MEASURES = 7 };
+enum { LANDLOCK = 1, NO_CAPABILITIES = 2, ALL_MEASURES = 3 };
 
 static const uint32_t NAMESPACES = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC |
                                    CLONE_NEWUTS | CLONE_NEWCGROUP;
@@ -139,11 +139,4 @@ static void restrict_files(const struct jail *jail, int program) {
   if (program >= 0) allow(rules, program, READ_FILE | EXECUTE);
   if (syscall(446, rules, 0)) fail(LANDLOCKED);
   close(rules);
-}
-
-// The last step before exec.
-static void take_measures(const struct jail *jail, int program) {
-  if (jail->measures & LANDLOCK) restrict_files(jail, program);
-  // What cannot be executed now never will: PR_SET_MDWE, Linux 6.3. An older kernel does without.
-  if (jail->measures & NO_NEW_CODE && prctl(65, 1, 0, 0, 0) && errno != EINVAL) fail(JAIL);
 }

@@ -197,7 +197,7 @@ static void become(const struct process *process, uid_t our_user, gid_t our_grou
   limit(RLIMIT_NOFILE, how->open_files);
   for (uint32_t i = 0; i < how->limits; i++) limit(process->limits[i].resource, process->limits[i].most);
   if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)) fail(JAIL);
-  take_measures(jail, program);
+  if (jail->measures & LANDLOCK) restrict_files(jail, program);
   if (program >= 0) syscall(SYS_execveat, program, "", process->argv, process->envp, AT_EMPTY_PATH);
   else execve(process->argv[0], process->argv, process->envp);
   fail(EXEC);

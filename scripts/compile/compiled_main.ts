@@ -30,7 +30,8 @@ function payload() {
   };
   const own = (name: string) => `/proc/self/fd/${memoryFile(name)}`;
   const shim = own("libspectrum.so");
-  const device = [DEVICE_ROLE, DEVICE_ROLE];
+  // By its path, which is in the worker's root: the runtime opens itself by it.
+  const device = [Deno.execPath(), DEVICE_ROLE];
   const serve = [SERVE_ROLE, SERVE_ROLE];
   const command = ["/proc/self/exe"];
   const ours = { shim, device, serve, command, selfContained: true };

@@ -7,7 +7,6 @@ export interface KindPolicy {
   readonly descriptors: Policy["descriptors"];
   readonly files?: Policy["files"];
   readonly calls?: Policy["calls"];
-  readonly measures?: Policy["measures"];
 }
 
 /** The policy of a device's worker: what the runtime needs, and what its kind adds. */
@@ -57,7 +56,6 @@ export function workerPolicy(name: string, kind: KindPolicy): Policy {
     measures: [
       { measure: "no capabilities", why: "nothing that it does needs one" },
       { measure: "landlock", why: "the files once more, should the root have a hole" },
-      ...kind.measures ?? [],
     ],
     // The first rules are the first to be compared with; the runtime's has the last word on ioctl.
     calls: [...vhostCalls, ...kind.calls ?? [], ...runtimeCalls],

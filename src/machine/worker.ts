@@ -125,10 +125,10 @@ export async function startWorker(
   );
   // Whoever does not ask hears of a failure from the worker's end.
   ready.catch(() => {});
-  const { device: command, selfContained } = payload();
+  const command = payload().device;
   try {
     // One executable is a worker by its name; its file may have been replaced since we started.
-    using program = selfContained ? openFile("/proc/self/exe") : undefined;
+    using program = command[0].startsWith("/") ? undefined : openFile("/proc/self/exe");
     const child = await starter.start({
       argv: [...command, device.kind],
       env: workerEnvironment(),

@@ -25,8 +25,7 @@ const resourceNumbers: Readonly<Record<Resource, number>> = {
 /** As `ffi/jail.c` has them. */
 const measureFlags: Readonly<Record<Measure, number>> = {
   "landlock": 1,
-  "no new code": 2,
-  "no capabilities": 4,
+  "no capabilities": 2,
 };
 
 /**

@@ -24,14 +24,14 @@ let libraries: readonly string[] | undefined;
  * and opened by its link in `/proc`.
  */
 export function pathsOf(file: JailFile): readonly string[] {
-  const { selfContained, shim, device } = payload();
+  const { shim, device } = payload();
   switch (file) {
     case "runtime":
-      return selfContained ? [] : [device[0]];
+      return device.slice(0, 1).filter(isPath);
     case "bundle":
-      return selfContained ? [] : [device[device.length - 1]];
+      return device.slice(-1).filter(isPath);
     case "shim":
-      return [selfContained ? "/proc" : shim];
+      return [shim.startsWith("/proc/") ? "/proc" : shim];
     case "loader":
       return [LOADER];
     case "libraries":
@@ -39,6 +39,11 @@ export function pathsOf(file: JailFile): readonly string[] {
     case "proc":
       return ["/proc"];
   }
+}
+
+/** A program that is open has just a name. */
+function isPath(word: string): boolean {
+  return word.startsWith("/");
 }
 
 /** Those of this process, which runs on the same runtime. One that was replaced since has its old name still. */

@@ -31,9 +31,7 @@ export type Measure =
   /** Landlock: the files once more, no ports, no abstract sockets, no signals to others. */
   | "landlock"
   /** No capability, in no way. */
-  | "no capabilities"
-  /** What is not executable now never will be (PR_SET_MDWE, Linux 6.3); with it, the runtime runs without a JIT. */
-  | "no new code";
+  | "no capabilities";
 
 /** Something that a process is given, or kept from. */
 export interface Reasoned {
