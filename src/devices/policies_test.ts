@@ -3,6 +3,7 @@ import {
   type ArgumentRule,
   type CallRule,
   compileFilter,
+  explainPolicy,
   systemCallNames,
   systemCallNumber,
 } from "../sandbox/mod.ts";
@@ -71,7 +72,17 @@ for (const [kind, policy] of Object.entries(policies)) {
       ...measures,
       ...calls,
     ];
-    for (const { why } of entries) assert.ok(why.length > 5);
+    const explained = explainPolicy(policy);
+    for (const { why } of entries) {
+      assert.ok(why.length > 5);
+      assert.ok(explained.includes(`\n      ${why}`), `it is not explained: ${why}`);
+    }
+    const named = calls.flatMap(({ calls, when = [], answer = {} }) => [
+      ...calls,
+      ...when.flatMap((rule) => Object.keys("never" in rule ? rule.never : rule.among)),
+      ...Object.keys(answer),
+    ]);
+    for (const name of named) assert.ok(explained.includes(name), `it does not say: ${name}`);
     assert.equal(policy.name, kind);
   });
 }

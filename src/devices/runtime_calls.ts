@@ -35,9 +35,11 @@ export const runtimeCalls: readonly CallRule[] = [
         MADV_NOHUGEPAGE: 15,
         MADV_DONTDUMP: 16,
         MADV_DODUMP: 17,
+        MADV_GUARD_INSTALL: 102,
+        MADV_GUARD_REMOVE: 103,
       },
     }],
-    why: "the garbage collector gives memory back",
+    why: "the garbage collector gives memory back, and stacks of threads get their guards",
   },
   {
     calls: ["mprotect"],
@@ -51,7 +53,10 @@ export const runtimeCalls: readonly CallRule[] = [
       {
         argument: 3,
         what: "the flags",
-        among: { "MAP_PRIVATE|MAP_ANONYMOUS": MAP_PRIVATE_ANONYMOUS },
+        among: {
+          "MAP_PRIVATE|MAP_ANONYMOUS": MAP_PRIVATE_ANONYMOUS,
+          "MAP_DROPPABLE|MAP_ANONYMOUS": 0x28,
+        },
         ignoring: {
           MAP_FIXED: 0x10,
           MAP_NORESERVE: 0x4000,
@@ -60,7 +65,8 @@ export const runtimeCalls: readonly CallRule[] = [
         },
       },
     ],
-    why: "memory for the engine's heap and the window",
+    why:
+      "memory for the engine's heap and the window, and for random numbers without a call (Linux 6.11)",
   },
   { calls: ["munmap", "brk"], why: "the engine and the C library give memory back" },
   {

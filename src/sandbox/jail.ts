@@ -52,7 +52,7 @@ export function jailOf(
   mode: SandboxMode,
   starter: number,
 ): Pick<StartRequest, "user" | "namespaces" | "measures" | "files" | "limits"> {
-  const isRoot = Deno.uid() === 0;
+  const isRoot = Deno.uid() === 0 && hasAllUsers();
   const isFull = mode !== "reduced";
   // The right to make the others comes with a user namespace; root has it, and the others belong to root then.
   const namespaces = policy.namespaces.map(({ namespace }) => namespace)
@@ -62,14 +62,19 @@ export function jailOf(
   // Outside of a user namespace and of a user's own number all of a user's processes count.
   const limits = policy.limits.filter(({ resource }) => isFull || resource !== "processes");
   // Another user gets at no file of this one, but at what is put into a root.
-  const isOther = isRoot && (policy.user.is === "nobody" || namespaces.includes("mount"));
+  const own = isRoot && namespaces.includes("mount") ? FIRST_USER + starter : undefined;
   return {
-    user: isOther ? policy.user.is === "nobody" ? NOBODY : FIRST_USER + starter : undefined,
+    user: policy.user.is === "own" ? own : Deno.uid() === 0 ? NOBODY : undefined,
     limits: limits.map(({ resource, most }) => [resourceNumbers[resource], most]),
     namespaces: union(namespaces, namespaceFlags),
     measures: union(measures, measureFlags),
     files: isFull ? filesOf(policy) : [],
   };
+}
+
+/** Root of a container may have few users besides, and is no more than an ordinary user outside of it. */
+function hasAllUsers(): boolean {
+  return /^ *0 +0 +4294967295$/m.test(Deno.readTextFileSync("/proc/self/uid_map"));
 }
 
 function filesOf(policy: Policy): string[] {

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import type { Policy } from "./mod.ts";
 import { payload } from "../os/mod.ts";
 import { pathsOf } from "./jail_files.ts";
-import { runAs } from "./testing.ts";
+import { runAs, type Who } from "./testing.ts";
 
 const script = new URL("./testdata/jail_report.ts", import.meta.url).pathname;
 const why = "a test";
@@ -35,9 +35,11 @@ const everything: Policy = {
 
 const isRoot = Deno.uid() === 0;
 /** Tests run as root, or as a user who cannot become another. */
-const whos = isRoot ? ["ourselves", "user"] as const : ["ourselves"] as const;
+const whos: readonly Who[] = isRoot
+  ? ["ourselves", "user", "container"]
+  : ["ourselves", "container"];
 
-async function report(who: typeof whos[number], policy: Policy, sandbox = "full") {
+async function report(who: Who, policy: Policy, sandbox = "full") {
   return JSON.parse(await runAs(who, script, [JSON.stringify({ policy, sandbox })]));
 }
 
@@ -47,9 +49,10 @@ for (const who of whos) {
   Deno.test(`a jail is all that its policy says, and no more, for ${who}`, async () => {
     const seen = await report(who, everything);
     const { pid, starter, users, groups, moreGroups, files, ...rest } = seen;
-    const user = asRoot ? 0x7000_0000 + starter : who === "user" ? 1000 : Deno.uid();
-    assert.deepEqual(users, Array(4).fill(user));
-    assert.deepEqual(groups, Array(4).fill(asRoot || who === "user" ? user : Deno.gid()));
+    const ids = asRoot
+      ? [0x7000_0000 + starter, 0x7000_0000 + starter]
+      : { ourselves: [Deno.uid(), Deno.gid()], user: [1000, 1000], container: [0, 0] }[who];
+    assert.deepEqual([users, groups], ids.map((id) => Array(4).fill(id)));
     // An ordinary user cannot leave groups, which are worth nothing without paths.
     if (asRoot) assert.equal(moreGroups, "");
     const separate = ["mnt", "pid", "net", "ipc", "uts", "cgroup"];
@@ -67,13 +70,11 @@ for (const who of whos) {
     }, `process ${pid}`);
     const { device, shim } = payload();
     const wanted = [
-      ...(who === "ourselves" ? [device[0]] : []),
+      ...(who === "user" ? [] : [device[0]]),
       ...[...pathsOf("loader"), ...pathsOf("libraries"), shim, device[device.length - 1], "/proc"],
     ];
     // Of a user's own copy we do not know the name.
-    const found = (files as string[]).filter((path) =>
-      who === "ourselves" || !/\/deno$/.test(path)
-    );
+    const found = (files as string[]).filter((path) => who !== "user" || !/\/deno$/.test(path));
     assert.deepEqual(found.sort(), wanted.sort());
   });
 }

@@ -3,13 +3,16 @@ import { join } from "node:path";
 /** Of an ordinary user whom tests become. */
 const USER = 1000;
 
+/** Who runs something: whoever runs the tests, an ordinary user, or the root of a container, which is us outside. */
+export type Who = "ourselves" | "user" | "container";
+
 /**
- * Runs a script as root, or as an ordinary user: with the runtime at hand, which that user may not be able to get at.
+ * Runs a script as somebody: with the runtime at hand, which that user may not be able to get at.
  *
  * @returns its standard output
  */
 export async function runAs(
-  who: "ourselves" | "user",
+  who: Who,
   script: string,
   args: readonly string[],
 ): Promise<string> {
@@ -23,6 +26,7 @@ export async function runAs(
       await Deno.copyFile(Deno.execPath(), program);
       before = ["setpriv", `--reuid=${USER}`, `--regid=${USER}`, "--clear-groups"];
     }
+    if (who === "container") before = ["unshare", "--user", "--map-root-user"];
     const [command, ...rest] = [
       ...before,
       ...[program, "run", "-A", "--no-check", "--no-lock", "--no-config", script, ...args],
