@@ -62,9 +62,10 @@ export async function trafficTests(
     );
     assert.equal(hash(await received), wanted);
     const sent = network.outside(`busybox nc -l -p ${down} -e cat ${copy}; rm ${copy}`);
+    // More than the guest has memory.
     const seen = await guest.run(
-      `until nc ${outside.v6} ${down} <&9 2>/dev/null >/tmp/seen; do sleep 0.2; done; ` +
-        "sha256sum /tmp/seen; rm /tmp/seen",
+      `set -o pipefail; until nc ${outside.v6} ${down} <&9 2>/dev/null | sha256sum >/tmp/sum; do sleep 0.2; done; ` +
+        "set +o pipefail; cat /tmp/sum",
     );
     await sent;
     assert.equal(hash(seen), wanted);
