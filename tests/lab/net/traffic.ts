@@ -65,7 +65,7 @@ export async function trafficTests(
     // More than the guest has memory.
     const seen = await guest.run(
       `set -o pipefail; until nc ${outside.v6} ${down} <&9 2>/dev/null | sha256sum >/tmp/sum; do sleep 0.2; done; ` +
-        "set +o pipefail; cat /tmp/sum",
+        "set +o pipefail; cat /tmp/sum; rm /tmp/sum /tmp/piece",
     );
     await sent;
     assert.equal(hash(seen), wanted);
