@@ -72,6 +72,7 @@ static void bring(const char *path) {
 
 // A root of its own, that nobody can write to. It is put together on /proc, of which no other file is wanted.
 static void change_root(const struct jail *jail) {
+  umask(022); // whoever the process becomes must get through these folders
   if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL)) fail(ROOT);
   if (mount("jail", PROC, "tmpfs", MS_NOSUID | MS_NODEV, "size=64k,mode=755") || chdir(PROC)) fail(ROOT);
   for (uint32_t i = 0; i < jail->count; i++) bring(jail->files[i] + 1);

@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import { workerFlags } from "../../src/os/mod.ts";
 import { root } from "../root.ts";
 import { CompileError } from "./compile_error.ts";
 
@@ -20,7 +21,9 @@ const included = [
  */
 export async function denoCompile(output: string): Promise<void> {
   const include = included.flatMap((name) => ["--include", join("build", name)]);
-  const flags = ["--allow-all", "--no-check", "--no-code-cache"];
+  // The engine's flags are those of workers, for all roles.
+  const engine = workerFlags.filter((flag) => flag.startsWith("--v8-flags="));
+  const flags = ["--allow-all", "--no-check", "--no-code-cache", ...engine];
   const { success, stderr } = await new Deno.Command(Deno.execPath(), {
     args: ["compile", ...flags, ...include, "--output", output, entry],
     cwd: root,

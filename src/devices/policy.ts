@@ -42,7 +42,8 @@ export function workerPolicy(name: string, kind: KindPolicy): Policy {
       {
         resource: "data",
         most: 2 ** 30,
-        why: "the engine sets aside half of it for code; what leaks ends itself, not the host",
+        why:
+          "the engine sets aside half of it for code; a heap that leaks ends itself, not the host",
       },
       {
         resource: "processes",

@@ -29,7 +29,7 @@ export const vhostCalls: readonly CallRule[] = [
   {
     calls: ["newfstatat"],
     when: [{ argument: 3, what: "the flags", among: { AT_EMPTY_PATH: 0x1000 } }],
-    why: "how large memory is that it is given, by its descriptor",
+    why: "how large memory is that it is given; of paths its root has none to look for",
   },
   { calls: ["fstat"], why: "the same in later C libraries" },
   {

@@ -65,7 +65,7 @@ function newFrontend(
   return new Frontend(fd, reactor, {
     name,
     // To map gigabytes is quick in a process, and takes a kernel of its own some seconds.
-    replyTimeoutMs: backend.kind === "vm" ? stretch * START_TIMEOUT : undefined,
+    replyTimeoutMs: backend.kind === "vm" ? START_TIMEOUT : undefined,
     configSize: kind.configSize,
     queueCount: kind.leastQueues,
     hasSharedMemory: kind.sharesMemory,

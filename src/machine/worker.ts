@@ -140,7 +140,7 @@ export async function startWorker(
     void child.exited.then((end) => {
       if (!("signal" in end && end.signal === SIGSYS)) return;
       log?.error(
-        `the ${device.kind} worker was killed for a system call that its policy lacks; ` +
+        `the ${device.kind} worker was killed for a system call that its policy lacks, or gave up by abort(); ` +
           "--sandbox debug names the call",
       );
     });

@@ -58,7 +58,9 @@ export function jailOf(
   const namespaces = policy.namespaces.map(({ namespace }) => namespace)
     .filter((name) => isFull && (name !== "user" || !isRoot));
   const measures = policy.measures.map(({ measure }) => measure)
-    .filter((name) => isFull || (name !== "landlock" && (name !== "no capabilities" || isRoot)));
+    .filter((name) =>
+      isFull || (name !== "landlock" && (name !== "no capabilities" || Deno.uid() === 0))
+    );
   // Outside of a user namespace and of a user's own number all of a user's processes count.
   const limits = policy.limits.filter(({ resource }) => isFull || resource !== "processes");
   // Another user gets at no file of this one, but at what is put into a root.

@@ -20,7 +20,7 @@ const doing: Record<StartStage, string> = {
   exec: "the program could not be run",
   namespaces: "it could not get namespaces of its own",
   root: "its root could not be put together",
-  landlock: "this kernel has no Landlock",
+  landlock: "Landlock, which Linux has from 5.13 on, could not restrict its files",
   starter: "the starter has ended",
 };
 

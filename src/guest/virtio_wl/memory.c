@@ -45,7 +45,7 @@ static struct wl_range *wl_range_get(u64 start, u64 size, bool shared)
 
 	mutex_lock(&wl_ranges_lock);
 	range = mtree_load(&wl_ranges, PHYS_PFN(start));
-	if (range && shared && range->start == start && range->size == size) {
+	if (range && shared && !range->stale && range->start == start && range->size == size) {
 		range->vfds++;
 		goto unlock;
 	}
@@ -358,6 +358,18 @@ bool wl_memory_unmap(struct wl_memory *memory)
 	mutex_unlock(&memory->lock);
 	wake_up_all(&memory->state_wait);
 	return true;
+}
+
+/* The device was reset: what it shows in the same place from now on is not this memory, whose pages may still be held. */
+void wl_memory_retire(struct wl_memory *memory)
+{
+	mutex_lock(&memory->lock);
+	if (memory->state != WL_UNMAPPED) {
+		mutex_lock(&wl_ranges_lock);
+		memory->range->stale = true;
+		mutex_unlock(&wl_ranges_lock);
+	}
+	mutex_unlock(&memory->lock);
 }
 
 /* Takes the pages out of all mappings; who touches one from now on gets SIGBUS. */

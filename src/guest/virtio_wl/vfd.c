@@ -250,6 +250,8 @@ void wl_vfd_retire_all(struct wl_device *wl)
 		spin_unlock_irq(&wl->out_lock);
 		wl_vfd_hang_up(vfd);
 		wl_bell_release(vfd);
+		if (vfd->memory)
+			wl_memory_retire(vfd->memory);
 		if (!vfd->owned) {
 			wl_vfd_close(vfd);
 			continue;

@@ -154,6 +154,7 @@ struct wl_range {
 	phys_addr_t start;
 	u64 size;
 	unsigned int vfds;
+	bool stale;			/* the device was reset since: new memory here is other memory */
 	struct mutex lock;		/* of what follows */
 	unsigned int users;		/* VFDs that have the struct pages */
 	struct wl_page_map *pages;
@@ -293,6 +294,7 @@ void wl_bell_show(struct seq_file *seq, const struct wl_vfd *vfd);
 struct wl_memory *wl_memory_reserve(struct wl_device *wl, u64 pfn, u64 size);
 int wl_memory_mmap(struct file *file, struct vm_area_struct *vma);
 void wl_memory_make_work(struct work_struct *work);
+void wl_memory_retire(struct wl_memory *memory);
 void wl_memory_hang_up(struct wl_vfd *vfd);
 bool wl_memory_unmap(struct wl_memory *memory);
 bool wl_memory_is_mapped(const struct wl_memory *memory);

@@ -188,7 +188,7 @@ export class Provisions implements Disposable {
     const attempt = ++entry.attempt;
     entry.state = "starting";
     entry.detail = "the guest starts it";
-    const began = entry.since = performance.now();
+    const began = performance.now();
     try {
       const body = { context, attempt, device: deviceOf(config) };
       const timeoutMs = entry.backOff.stretch * PATIENCE_MS;
@@ -197,7 +197,8 @@ export class Provisions implements Disposable {
       if (entry.attempt !== attempt || (entry.state as string) !== "starting") return;
       entry.state = "serving";
       entry.detail = "";
-      const took = `${((performance.now() - began) / 1000).toFixed(2)} s`;
+      entry.since = performance.now();
+      const took = `${((entry.since - began) / 1000).toFixed(2)} s`;
       this.#options.log.info(`serves ${config.device} of the VM "${config.to}"`, { took });
     } catch (error) {
       // Else the conversation is over, and its end is told.

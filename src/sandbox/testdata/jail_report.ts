@@ -29,6 +29,8 @@ const isAlive = (pid: number) => {
   }
 };
 
+// Some hosts have it, and it is not the jail's.
+Deno.umask(0o077);
 const reactor = new Reactor();
 const starter = Starter.spawn(reactor, sandbox);
 const [ours, theirs] = socketPair();
