@@ -153,15 +153,6 @@ static void loopback_up(void)
 	close(fd);
 }
 
-/* Guest memory gets huge pages, as that of other monitors, which is anonymous, does by itself. */
-static void allow_huge_pages(void)
-{
-	int fd = open("/sys/kernel/mm/transparent_hugepage/shmem_enabled", O_WRONLY | O_CLOEXEC);
-	if (fd < 0 || write(fd, "advise", 6) != 6)
-		complain("allow", "huge pages of shared memory");
-	close(fd);
-}
-
 /* `/modules/version` has two lines: the kernel's version and where its modules are in the new root. */
 static void link_modules(void)
 {
@@ -183,7 +174,6 @@ void boot(void)
 	mount_at("proc", "/proc", NULL);
 	mount_at("sysfs", "/sys", NULL);
 	mount_at("devtmpfs", "/dev", NULL);
-	allow_huge_pages();
 	load_modules();
 	mount_disks();
 	link_modules();

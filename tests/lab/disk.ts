@@ -23,7 +23,11 @@ echo "disk: sha256 $(sha256sum /dev/vda | cut -d' ' -f1)"`;
 /** Real images through our worker and through a foreign backend; locks; what workers hold. */
 export async function diskTests(t: Deno.TestContext, bench: Bench): Promise<void> {
   const makeDisk = (path: string, mib: number) =>
-    bench.sh(`rm -f ${path} && truncate -s ${mib + 64}M ${path} && mke2fs -q -F -t ext4 ${path}`);
+    bench.sh(
+      `rm -f ${path} && truncate -s ${
+        Math.ceil(1.1 * mib) + 64
+      }M ${path} && mke2fs -q -F -t ext4 ${path}`,
+    );
   const tools = `${bench.guest.tools},readonly`;
 
   /** Runs the check over a disk given by `flag` and compares what guest and host see of `image`. */
