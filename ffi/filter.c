@@ -3,6 +3,7 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <signal.h>
+#include <sys/syscall.h>
 
 // libc has no seccomp. TSYNC: for threads of the runtime that run already, too.
 EXPORT int sp_filter_calls(const void *instructions, uint32_t count) {

@@ -5,12 +5,21 @@
 #include <stdio.h>
 #include <sys/file.h>
 #include <sys/sendfile.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
 
 // open is variadic.
 EXPORT int sp_open(const char *path, int flags, int mode) { return result(open(path, flags | O_CLOEXEC, mode)); }
+
+// madvise takes an address, and more advice than this. It is advice: a kernel without huge pages has nothing to say.
+EXPORT int sp_window_huge(double offset, double length) {
+  uint8_t *address = pages_in_window(offset, length);
+  if (!address) return -EINVAL;
+  madvise(address, (size_t)length, MADV_HUGEPAGE);
+  return 0;
+}
 
 // ioctl is variadic; the argument is a number or an address below 2^53.
 EXPORT int sp_ioctl(int fd, uint32_t request, double argument) {

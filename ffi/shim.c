@@ -30,7 +30,6 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #define EXPORT __attribute__((visibility("default")))
@@ -88,14 +87,6 @@ EXPORT int sp_window_anonymous(double offset, double length) {
   int flags = MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS;
   void *at = mmap(address, (size_t)length, PROT_READ | PROT_WRITE, flags, -1, 0);
   return at == MAP_FAILED ? -errno : 0;
-}
-
-// madvise takes an address, and more advice than this. It is advice: a kernel without huge pages has nothing to say.
-EXPORT int sp_window_huge(double offset, double length) {
-  uint8_t *address = pages_in_window(offset, length);
-  if (!address) return -EINVAL;
-  madvise(address, (size_t)length, MADV_HUGEPAGE);
-  return 0;
 }
 
 // munmap would leave a hole that the next mmap of anyone may fill; this goes back to PROT_NONE.

@@ -6,7 +6,15 @@ import {
   qemuStorageDaemon,
   withBackend,
 } from "./blk_backends.ts";
-import { buildDriver, createImage, drive, type Job, type JobResult } from "./blk_driver.ts";
+import {
+  buildDriver,
+  createImage,
+  diskJobs,
+  drive,
+  type Job,
+  type JobResult,
+  rateOf,
+} from "./blk_driver.ts";
 import {
   type Bench,
   type BenchOptions,
@@ -15,21 +23,8 @@ import {
   type Measurement,
 } from "./measurement.ts";
 
-const SECONDS = 2;
 const RUNS = 3;
 const IMAGE_SIZE = 2 ** 30;
-
-const jobs: readonly Job[] = [
-  { name: "4 KiB random, depth 1", pattern: "rand", block: 4096, depth: 1, seconds: SECONDS },
-  { name: "4 KiB random, depth 32", pattern: "rand", block: 4096, depth: 32, seconds: SECONDS },
-  {
-    name: "128 KiB sequential, depth 8",
-    pattern: "seq",
-    block: 131072,
-    depth: 8,
-    seconds: SECONDS,
-  },
-];
 
 /** Where the images are: memory for the page cache, a disk for O_DIRECT. */
 const places: Readonly<Record<Cache, string>> = {
@@ -69,7 +64,7 @@ async function measure(
   folder: string,
   { progress }: BenchOptions,
 ): Promise<Series[]> {
-  const all: Series[] = sides.map(() => new Map(jobs.map((job) => [job.name, []])));
+  const all: Series[] = sides.map(() => new Map(diskJobs.map((job) => [job.name, []])));
   for (let run = 0; run < runs; run++) {
     for (const [i, side] of sides.entries()) {
       progress(`${cache}, run ${run + 1} of ${runs}: ${side.name}`);
@@ -79,15 +74,13 @@ async function measure(
         places[cache],
         socket,
         cache,
-        () => drive(socket, jobs),
+        () => drive(socket, diskJobs),
       );
       for (const result of results) all[i].get(result.name)?.push(result);
     }
   }
   return all;
 }
-
-const MB = 1e6;
 
 /** The lines of one job: rate, and at depth 1 also the latency. */
 function lines(
@@ -106,10 +99,8 @@ function lines(
       name: peer.name,
       values: peer.results.map(pick),
     });
-  if (job.pattern === "seq") {
-    return [line("", "MB/s", "more", (of) => of.bytesPerSecond / MB)];
-  }
-  const rate = line("", "IOPS", "more", (of) => of.iops);
+  const { unit, pick } = rateOf(job);
+  const rate = line("", unit, "more", pick);
   return job.depth > 1 ? [rate] : [rate, line(", median", "µs", "less", (of) => of.p50us)];
 }
 
@@ -119,18 +110,14 @@ async function fioLines(
   { progress }: BenchOptions,
 ): Promise<Measurement[]> {
   const results: Measurement[] = [];
-  for (const job of jobs) {
+  for (const job of diskJobs) {
     const values: number[] = [];
-    const sequential = job.pattern === "seq";
+    const { unit, pick } = rateOf(job);
     for (let run = 0; run < runs; run++) {
       progress(`O_DIRECT, run ${run + 1} of ${runs}: fio, ${job.name}`);
-      const { iops, bytesPerSecond } = await fio(places.O_DIRECT, job);
-      values.push(sequential ? bytesPerSecond / MB : iops);
+      values.push(pick(await fio(places.O_DIRECT, job)));
     }
-    const mine = (own.get(job.name) ?? []).map((of) =>
-      sequential ? of.bytesPerSecond / MB : of.iops
-    );
-    const unit = sequential ? "MB/s" : "IOPS";
+    const mine = (own.get(job.name) ?? []).map(pick);
     results.push(
       compare(`O_DIRECT, ${job.name}`, unit, "more", mine, { name: "fio io_uring", values }),
     );
@@ -159,7 +146,7 @@ async function run(options: BenchOptions): Promise<BenchResult> {
       const sides = [ours, qemuStorageDaemon(false), qemuStorageDaemon(true)];
       const [own, ...others] = await measure(cache, sides, runs, folder, options);
       for (const [i, other] of others.entries()) {
-        for (const job of jobs) {
+        for (const job of diskJobs) {
           const results = other.get(job.name) ?? [];
           const peer = { name: sides[i + 1].name, results };
           measurements.push(...lines(cache, job, own.get(job.name) ?? [], peer));

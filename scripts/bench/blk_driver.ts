@@ -14,6 +14,23 @@ export interface Job {
   readonly seconds: number;
 }
 
+/** What disks are measured by. */
+export const diskJobs: readonly Job[] = [
+  { name: "4 KiB random, depth 1", pattern: "rand", block: 4096, depth: 1, seconds: 2 },
+  { name: "4 KiB random, depth 32", pattern: "rand", block: 4096, depth: 32, seconds: 2 },
+  { name: "128 KiB sequential, depth 8", pattern: "seq", block: 131072, depth: 8, seconds: 2 },
+];
+
+/** What a job's rate is measured in, and that of a result. */
+export function rateOf({ pattern }: Job): {
+  readonly unit: string;
+  readonly pick: (of: Pick<JobResult, "iops" | "bytesPerSecond">) => number;
+} {
+  return pattern === "seq"
+    ? { unit: "MB/s", pick: (of) => of.bytesPerSecond / 1e6 }
+    : { unit: "IOPS", pick: (of) => of.iops };
+}
+
 /** What a job came to; the driver has checked the data. */
 export interface JobResult {
   readonly name: string;

@@ -8,19 +8,13 @@ import {
 import { listenUnix, openFile, payload, Reactor, socketPair } from "../../src/os/mod.ts";
 import { type Child, Starter, workerEnvironment } from "../../src/sandbox/mod.ts";
 import { ready } from "../ready.ts";
-import { buildDriver, createImage, drive, type Job, type JobResult } from "./blk_driver.ts";
+import { buildDriver, createImage, diskJobs, drive, type JobResult, rateOf } from "./blk_driver.ts";
 import { type Bench, type BenchOptions, type BenchResult, compare } from "./measurement.ts";
 
 const STARTS = 20;
 const LOADS = 5;
 const IMAGE = "/dev/shm/spectrum-bench-jail.img";
 const IMAGE_SIZE = 2 ** 28;
-
-const jobs: readonly Job[] = [
-  { name: "4 KiB random, depth 1", pattern: "rand", block: 4096, depth: 1, seconds: 2 },
-  { name: "4 KiB random, depth 32", pattern: "rand", block: 4096, depth: 32, seconds: 2 },
-  { name: "128 KiB sequential, depth 8", pattern: "seq", block: 131072, depth: 8, seconds: 2 },
-];
 
 /** A worker with all of its jail, or with the runtime's permissions alone. */
 type Side = "jailed" | "free";
@@ -107,7 +101,7 @@ async function loads(starter: Starter, runs: number, { progress }: BenchOptions)
           },
           frontend: { how: "listening", socket: listener.borrow() },
         });
-        found[side].push(...await drive(path, jobs));
+        found[side].push(...await drive(path, diskJobs));
         await end(worker);
         await Deno.remove(path);
       }
@@ -133,12 +127,9 @@ async function run(options: BenchOptions): Promise<BenchResult> {
       compare("rng, memory", "MiB", "less", jailed.memory, { name: PEER, values: free.memory }),
     ];
     const load = await loads(starter, options.runs ?? LOADS, options);
-    for (const job of jobs) {
-      const values = (side: Side) =>
-        load[side].filter(({ name }) => name === job.name).map((of) =>
-          job.pattern === "seq" ? of.bytesPerSecond / 1e6 : of.iops
-        );
-      const unit = job.pattern === "seq" ? "MB/s" : "IOPS";
+    for (const job of diskJobs) {
+      const { unit, pick } = rateOf(job);
+      const values = (side: Side) => load[side].filter(({ name }) => name === job.name).map(pick);
       const peer = { name: PEER, values: values("free") };
       measurements.push(compare(`blk, ${job.name}`, unit, "more", values("jailed"), peer));
     }

@@ -6,7 +6,6 @@ export const workerSymbols = {
   sp_window_reserve: { parameters: ["f64"], result: "f64" },
   sp_window_map: { parameters: ["f64", "f64", "i32", "f64", "i32", "i32"], result: "i32" },
   sp_window_anonymous: { parameters: ["f64", "f64"], result: "i32" },
-  sp_window_huge: { parameters: ["f64", "f64"], result: "i32" },
   sp_window_unmap: { parameters: ["f64", "f64"], result: "i32" },
 
   sp_pread: { parameters: ["i32", "f64", "f64", "f64"], result: "i32" },
@@ -98,6 +97,7 @@ export const workerSymbols = {
 /** What the monitor may call beyond that. */
 export const monitorOnlySymbols = {
   sp_open: { parameters: ["buffer", "i32", "i32"], result: "i32" },
+  sp_window_huge: { parameters: ["f64", "f64"], result: "i32" },
   sp_truncate: { parameters: ["i32", "f64"], result: "i32" },
   sp_ioctl: { parameters: ["i32", "u32", "f64"], result: "i32" },
   sp_ioctl_buffer: { parameters: ["i32", "u32", "buffer"], result: "i32" },

@@ -1,5 +1,5 @@
 import type { Fd } from "./fd.ts";
-import { library } from "./library.ts";
+import { library, monitor } from "./library.ts";
 import { check } from "./os_error.ts";
 import { RangeAllocator } from "./range_allocator.ts";
 
@@ -112,11 +112,11 @@ export class Window {
 
   /**
    * Asks for huge pages there (`MADV_HUGEPAGE`). Memory of a memfd gets them where the host's
-   * `transparent_hugepage/shmem_enabled` is `advise`.
+   * `transparent_hugepage/shmem_enabled` is `advise`. For a monitor: a worker has no such function.
    */
   preferHugePages(offset: number, length: number): void {
     const size = pages(length);
-    check(library().sp_window_huge(offset, size), "ask for huge pages of", range(offset, size));
+    check(monitor().sp_window_huge(offset, size), "ask for huge pages of", range(offset, size));
   }
 
   /** Leaves nothing mapped there; the range stays handed out. */

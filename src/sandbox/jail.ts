@@ -39,8 +39,8 @@ export const sandboxModes = ["full", "reduced", "debug"] as const;
 
 /** Users of VMs that root runs: from here on, one for each starter, by its process id. Nobody else has so high ones. */
 const FIRST_USER = 0x7000_0000;
-/** `nobody`. */
-const NOBODY = 65_534;
+/** Whom a policy calls `nobody`, and the group. */
+export const NOBODY = 65_534;
 
 /**
  * What the starter is asked to do so that a policy holds.
@@ -52,21 +52,20 @@ export function jailOf(
   mode: SandboxMode,
   starter: number,
 ): Pick<StartRequest, "user" | "namespaces" | "measures" | "files" | "limits"> {
-  const isRoot = Deno.uid() === 0 && hasAllUsers();
+  const isUserZero = Deno.uid() === 0;
+  const isRoot = isUserZero && hasAllUsers();
   const isFull = mode !== "reduced";
   // The right to make the others comes with a user namespace; root has it, and the others belong to root then.
   const namespaces = policy.namespaces.map(({ namespace }) => namespace)
     .filter((name) => isFull && (name !== "user" || !isRoot));
   const measures = policy.measures.map(({ measure }) => measure)
-    .filter((name) =>
-      isFull || (name !== "landlock" && (name !== "no capabilities" || Deno.uid() === 0))
-    );
+    .filter((name) => isFull || (name === "no capabilities" && isUserZero));
   // Outside of a user namespace and of a user's own number all of a user's processes count.
   const limits = policy.limits.filter(({ resource }) => isFull || resource !== "processes");
   // Another user gets at no file of this one, but at what is put into a root.
   const own = isRoot && namespaces.includes("mount") ? FIRST_USER + starter : undefined;
   return {
-    user: policy.user.is === "own" ? own : Deno.uid() === 0 ? NOBODY : undefined,
+    user: policy.user.is === "own" ? own : isUserZero ? NOBODY : undefined,
     limits: limits.map(({ resource, most }) => [resourceNumbers[resource], most]),
     namespaces: union(namespaces, namespaceFlags),
     measures: union(measures, measureFlags),

@@ -2,7 +2,7 @@
 
 export type { ArgumentRule, CallRule, Named } from "./call_rule.ts";
 export { compileFilter, type OtherCalls } from "./call_filter.ts";
-export { type SandboxMode, sandboxModes } from "./jail.ts";
+export { NOBODY, type SandboxMode, sandboxModes } from "./jail.ts";
 export type { JailFile, Measure, Namespace, Policy, Reasoned, Resource } from "./policy.ts";
 export { explainPolicy } from "./explain_policy.ts";
 export { Child, Starter, type StartOptions } from "./starter.ts";

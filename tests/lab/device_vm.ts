@@ -152,15 +152,15 @@ export async function deviceVmTests(t: Deno.TestContext, bench: Bench): Promise<
       await read(1, "@0");
       // What requests cause they cause each time; what the machine's other work causes is not the same twice.
       const sums: number[] = [];
-      for (let attempt = 1; attempt <= 3 && !(Math.min(...sums) < 100); attempt++) {
+      do {
         const before = await ContextSwitches.now(bench);
         const began = performance.now();
-        await read(20, `@${attempt}`);
+        await read(20, `@${sums.length + 1}`);
         const each = (performance.now() - began) / 10_000;
         const switches = (await ContextSwitches.now(bench)).since(before);
         console.log(`    ${each.toFixed(2)} ms for each; context switches:`, switches);
         sums.push(Object.values(switches).reduce((sum, count) => sum + count, 0));
-      }
+      } while (Math.min(...sums) >= 100 && sums.length < 3);
       assert.ok(Math.min(...sums) < 100, `${sums.join(", ")} context switches`);
     });
 

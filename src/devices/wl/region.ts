@@ -9,9 +9,10 @@ const GRANULE = 2 ** 21;
 
 /** Memory that the guest sees. */
 interface Mapping {
+  readonly offset: number;
   readonly length: number;
-  /** What it is a mapping of. */
-  readonly identity: string;
+  /** What it is a mapping of, where it may be there for several descriptors. */
+  readonly identity: string | undefined;
   /** How many descriptors of the guest mean it. */
   uses: number;
 }
@@ -20,8 +21,8 @@ interface Mapping {
 export class Region {
   readonly #size: number;
   readonly #mapped = new Map<number, Mapping>();
-  /** Where memory is that may be there for several descriptors. */
-  readonly #places = new Map<string, number>();
+  /** Those with an identity, by it. */
+  readonly #shared = new Map<string, Mapping>();
   #free: RangeAllocator;
   #mapper: SharedMemoryMapper | undefined;
 
@@ -50,18 +51,17 @@ export class Region {
    * @returns where in the region, or undefined when there is no room or the frontend refuses
    */
   map(fd: Fd, length: number, writable: boolean, once: boolean): number | undefined {
-    const { dev, ino } = fileStat(fd);
-    const identity = `${dev}:${ino}:${length}:${writable}`;
-    const place = once ? this.#places.get(identity) : undefined;
-    const mapping = place === undefined ? undefined : this.#mapped.get(place);
-    if (mapping !== undefined) {
-      mapping.uses++;
-      return place;
+    const identity = once ? identityOf(fd, length, writable) : undefined;
+    const shown = identity === undefined ? undefined : this.#shared.get(identity);
+    if (shown !== undefined) {
+      shown.uses++;
+      return shown.offset;
     }
     const offset = this.#show(fd, length, writable);
     if (offset === undefined) return undefined;
-    this.#mapped.set(offset, { length, identity, uses: 1 });
-    if (once) this.#places.set(identity, offset);
+    const mapping = { offset, length, identity, uses: 1 };
+    this.#mapped.set(offset, mapping);
+    if (identity !== undefined) this.#shared.set(identity, mapping);
     return offset;
   }
 
@@ -89,14 +89,14 @@ export class Region {
     if (mapping === undefined || --mapping.uses > 0) return;
     const { length, identity } = mapping;
     this.#mapped.delete(offset);
-    if (this.#places.get(identity) === offset) this.#places.delete(identity);
+    if (identity !== undefined) this.#shared.delete(identity);
     if (this.#mapper?.unmap(REGION, offset, length) === true) this.#free.free(offset, length);
   }
 
   /** The frontend has taken everything away. */
   clear(): void {
     this.#mapped.clear();
-    this.#places.clear();
+    this.#shared.clear();
     this.#free = this.#wholly();
   }
 
@@ -104,6 +104,11 @@ export class Region {
     // Offset 0 would mean that there is no memory.
     return new RangeAllocator(GRANULE, this.#size - GRANULE, GRANULE);
   }
+}
+
+function identityOf(fd: Fd, length: number, writable: boolean): string {
+  const { dev, ino } = fileStat(fd);
+  return `${dev}:${ino}:${length}:${writable}`;
 }
 
 /** In whole pages. */

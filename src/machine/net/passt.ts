@@ -7,7 +7,7 @@ import {
   type Owned,
   pipe,
 } from "../../os/mod.ts";
-import { type Child, type Starter, StartError } from "../../sandbox/mod.ts";
+import { type Child, NOBODY, type Starter, StartError } from "../../sandbox/mod.ts";
 import { limited } from "../../vhost/mod.ts";
 import type { Log } from "../log.ts";
 import { MachineError } from "../outcome.ts";
@@ -17,8 +17,6 @@ import { passtArguments, type PasstConfig } from "./passt_arguments.ts";
 import { passtPolicy } from "./passt_policy.ts";
 import { SpokenLines } from "./spoken_lines.ts";
 
-/** Whom passt runs as when we are root. */
-const NOBODY = 65534;
 /** passt holds a descriptor for each connection of the guest. */
 const OPEN_FILES = 65_536;
 /** It may be slow to start on a busy host, in milliseconds. */
