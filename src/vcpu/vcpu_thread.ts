@@ -88,6 +88,12 @@ export class VcpuThread {
     // A kick that comes just before KVM_RUN would be lost; with this KVM_RUN returns at once.
     this.#vcpu.run.immediateExit = true;
     const { state, threadId } = this.control;
-    if (threadId !== 0 && state < ThreadState.Leaving) kickThread(threadId);
+    if (threadId === 0 || state >= ThreadState.Leaving) return;
+    try {
+      kickThread(threadId);
+    } catch (error) {
+      // It may have ended since.
+      if (!this.leaving) throw error;
+    }
   }
 }
