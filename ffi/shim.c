@@ -587,6 +587,12 @@ EXPORT int sp_shutdown(int fd, int how) { return result(shutdown(fd, how)); }
 // prctl is variadic. Without this another process of the same user reads our memory by /proc.
 EXPORT int sp_not_dumpable(void) { return result(prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)); }
 
+// Headers of Debian 12 do not have it yet (linux/prctl.h): PR_SET_MDWE, PR_MDWE_REFUSE_EXEC_GAIN.
+EXPORT int sp_no_new_code(void) {
+  int r = result(prctl(65, 1, 0, 0, 0));
+  return r == -EINVAL ? 0 : r;
+}
+
 #include "filter.c"
 #include "signal.c"
 #include "uring.c"

@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { monitorFlags, workerFlags } from "../../src/os/mod.ts";
-import { workerEnvironment } from "../../src/sandbox/mod.ts";
+import { INTERPRET_ONLY, workerEnvironment } from "../../src/sandbox/mod.ts";
 import { bundled, products } from "../build/mod.ts";
 import { root } from "../root.ts";
 import { CompileError } from "./compile_error.ts";
@@ -59,6 +59,7 @@ export async function contents(): Promise<Contents<File>> {
     ],
     environment: { ...fixedEnvironment(), DENO_NO_PACKAGE_JSON: "1" },
     dropped: ["DENO_", "NODE_OPTIONS="],
+    kept: [`DENO_V8_FLAGS=${INTERPRET_ONLY}`],
   };
 }
 

@@ -33,6 +33,8 @@ export interface Contents<File extends string = string> {
   readonly environment: Readonly<Record<string, string>>;
   /** Beginnings of the variables that no role keeps. */
   readonly dropped: readonly string[];
+  /** Beginnings of those that all roles keep nevertheless. */
+  readonly kept: readonly string[];
 }
 
 /** What the stub has to know of the runtime; addresses as linked. */
@@ -50,6 +52,7 @@ const Header = struct({
   environSlot: u64,
   environment: u32,
   dropped: u32,
+  kept: u32,
   roles: u32,
   files: u32,
 });
@@ -75,7 +78,7 @@ const MOST_FILES = 26;
 export function layOut<File extends string>(
   stub: Uint8Array,
   { address, entry, environSlot }: Places,
-  { files, roles, environment, dropped }: Contents<File>,
+  { files, roles, environment, dropped, kept }: Contents<File>,
 ): Uint8Array {
   const image = new Growing();
   image.add(stub);
@@ -118,6 +121,7 @@ export function layOut<File extends string>(
       environSlot,
       environment: image.addTexts(variables),
       dropped: image.addTexts(dropped),
+      kept: image.addTexts(kept),
       roles: image.add(concatenated(roleEntries)),
       files: image.add(concatenated(fileEntries)),
     }),

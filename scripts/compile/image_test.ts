@@ -14,6 +14,7 @@ const good: Contents<"a" | "b"> = {
   roles: [role],
   environment: { A: "1" },
   dropped: ["B="],
+  kept: ["B=1"],
 };
 
 Deno.test("the image begins with the stub and holds what the header names", () => {

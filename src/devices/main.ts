@@ -1,6 +1,7 @@
 import {
   Fd,
   fileStat,
+  forbidNewCode,
   ignoreInspectorSignal,
   type Owned,
   useLibrary,
@@ -14,7 +15,13 @@ import {
   unixTransport,
   virtioWlTransport,
 } from "../msg/mod.ts";
-import { escapeAttempts, lockDown, permissionsLeft, type Policy } from "../sandbox/mod.ts";
+import {
+  escapeAttempts,
+  lockDown,
+  makesNoCode,
+  permissionsLeft,
+  type Policy,
+} from "../sandbox/mod.ts";
 import { DeviceLoop, type Link, localLink } from "../vhost/mod.ts";
 import type { VirtioDevice } from "../virtio/mod.ts";
 import { NetDevice, NetEndError } from "./net/mod.ts";
@@ -103,6 +110,7 @@ class Worker {
       });
       this.#device = { implementation, window };
       const serve = serveFrontend(loop, frontend);
+      if (makesNoCode(policies[device.kind])) forbidNewCode();
       if (otherCalls === "allow") lockDown();
       else lockDown(callsOf(device.kind, frontend.how), otherCalls);
       this.#serve = serve;

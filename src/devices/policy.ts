@@ -6,6 +6,8 @@ import { vhostCalls } from "./vhost_calls.ts";
 export interface KindPolicy {
   readonly descriptors: Policy["descriptors"];
   readonly files?: Policy["files"];
+  /** Whether its engine may compile what runs often, as it does by default. One that nobody waits for does without. */
+  readonly compiles?: false;
   readonly calls?: Policy["calls"];
 }
 
@@ -39,12 +41,18 @@ export function workerPolicy(name: string, kind: KindPolicy): Policy {
       ...kind.files ?? [],
     ],
     limits: [
-      {
-        resource: "data",
-        most: 2 ** 30,
-        why:
-          "the engine sets aside half of it for code; a heap that leaks ends itself, not the host",
-      },
+      kind.compiles === false
+        ? {
+          resource: "data",
+          most: 2 ** 29,
+          why: "a heap that leaks ends itself, not the host",
+        }
+        : {
+          resource: "data",
+          most: 2 ** 30,
+          why:
+            "the engine sets aside half of it for code; a heap that leaks ends itself, not the host",
+        },
       {
         resource: "processes",
         most: 512,
@@ -57,6 +65,14 @@ export function workerPolicy(name: string, kind: KindPolicy): Policy {
     measures: [
       { measure: "no capabilities", why: "nothing that it does needs one" },
       { measure: "landlock", why: "the files once more, should the root have a hole" },
+      ...(kind.compiles === false
+        ? [
+          {
+            measure: "no new code",
+            why: "the engine's place for code could be written to; it is fast enough without",
+          } as const,
+        ]
+        : []),
     ],
     // The first rules are the first to be compared with; the runtime's has the last word on ioctl.
     calls: [...vhostCalls, ...kind.calls ?? [], ...runtimeCalls],

@@ -129,12 +129,13 @@ export async function startWorker(
   try {
     // One executable is a worker by its name; its file may have been replaced since we started.
     using program = command[0].startsWith("/") ? undefined : openFile("/proc/self/exe");
+    const policy = policies[device.kind];
     const child = await starter.start({
       argv: [...command, device.kind],
-      env: workerEnvironment(),
+      env: workerEnvironment(policy),
       descriptors: [{ fd: theirs, as: MESSAGE_SOCKET }],
       program,
-      policy: policies[device.kind],
+      policy,
       openFiles: openFilesOf(device),
     });
     void child.exited.then((end) => {

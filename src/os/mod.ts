@@ -54,6 +54,7 @@ export { Reactor } from "./reactor.ts";
 export {
   filterCalls,
   forbidInspection,
+  forbidNewCode,
   ignoreInspectorSignal,
   installKickSignal,
   kickThread,

@@ -38,6 +38,11 @@ export function forbidInspection(): void {
   check(library().sp_not_dumpable(), "protect", "this process");
 }
 
+/** From here on no memory becomes code, where the kernel can see to that (Linux 6.3). */
+export function forbidNewCode(): void {
+  check(library().sp_no_new_code(), "keep", "memory from becoming code");
+}
+
 /**
  * Lets a seccomp filter (struct sock_filter after struct sock_filter) decide about the system calls of all threads of
  * this process, for good.

@@ -81,6 +81,17 @@ Deno.test("SIGUSR1 opens no inspector, early or late", async () => {
   assert.deepEqual(await signalled("ignoreInspectorSignal();"), { alive: true, listening: false });
 });
 
+Deno.test("memory becomes no code once that is forbidden", async () => {
+  const program = new URL("./testdata/no_new_code.ts", import.meta.url).pathname;
+  const { stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", "--no-check", program],
+  }).output();
+  const text = new TextDecoder().decode(stdout);
+  assert.notEqual(text, "", new TextDecoder().decode(stderr));
+  const { isKnown, before, after } = JSON.parse(text);
+  assert.deepEqual({ before, after }, { before: false, after: isKnown });
+});
+
 Deno.test("running a vCPU has a limit", () => {
   let kvm;
   try {

@@ -22,10 +22,11 @@ const resourceNumbers: Readonly<Record<Resource, number>> = {
   "real-time priority": 14,
 };
 
-/** As `ffi/jail.c` has them. */
+/** As `ffi/jail.c` has them; the last is not the starter's, since the runtime makes code of its own while it starts. */
 const measureFlags: Readonly<Record<Measure, number>> = {
   "landlock": 1,
   "no capabilities": 2,
+  "no new code": 0,
 };
 
 /**

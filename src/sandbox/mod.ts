@@ -10,4 +10,4 @@ export { StartError, type StartStage } from "./start_error.ts";
 export { lockDown, type PermissionName, permissionNames, permissionsLeft } from "./lock_down.ts";
 export { type Attempt, escapeAttempts } from "./escape_attempts.ts";
 export { type SystemCall, systemCallNames, systemCallNumber } from "./system_calls.ts";
-export { workerEnvironment } from "./worker_environment.ts";
+export { INTERPRET_ONLY, makesNoCode, workerEnvironment } from "./worker_environment.ts";

@@ -31,7 +31,9 @@ export type Measure =
   /** Landlock: the files once more, no ports, no abstract sockets, no signals to others. */
   | "landlock"
   /** No capability, in no way. */
-  | "no capabilities";
+  | "no capabilities"
+  /** Its engine interprets only, and what is memory never becomes code (MDWE, where the kernel has it: Linux 6.3). */
+  | "no new code";
 
 /** Something that a process is given, or kept from. */
 export interface Reasoned {

@@ -12,7 +12,12 @@ import {
   socketPair,
   writeAll,
 } from "../../src/os/mod.ts";
-import { MESSAGE_SOCKET, workerMessages, type WorkerSetUp } from "../../src/devices/mod.ts";
+import {
+  MESSAGE_SOCKET,
+  policies,
+  workerMessages,
+  type WorkerSetUp,
+} from "../../src/devices/mod.ts";
 import { AsyncPeer, RequestError, unixTransport } from "../../src/msg/mod.ts";
 import { Starter, workerEnvironment } from "../../src/sandbox/mod.ts";
 
@@ -41,7 +46,7 @@ async function start(starter: Starter, setUp: WorkerSetUp): Promise<Run> {
   ready.catch(() => {});
   const child = await starter.start({
     argv: [...payload().device, setUp.device.kind],
-    env: workerEnvironment(),
+    env: workerEnvironment(policies[setUp.device.kind]),
     descriptors: [{ fd: theirs, as: MESSAGE_SOCKET }],
     stderr,
   });
@@ -185,4 +190,25 @@ Deno.test("a listening worker serves one frontend after the other, and holds wha
 
 Deno.test("a worker can do nothing once it is set up, also on a terminal", async () => {
   await assertLockedOnTerminal(payload().device.join(" "));
+});
+
+Deno.test("memory that is written to is never code where the engine only interprets", async () => {
+  await withStarter(async (starter) => {
+    const path = await Deno.makeTempFile();
+    await Deno.truncate(path, 2 ** 20);
+    using disk = openFile(path, { write: true });
+    for (const device of [blk(disk), rng]) {
+      const [ours, theirs] = socketPair();
+      using _frontend = ours;
+      using socket = theirs;
+      const run = await start(starter, { device, frontend: connected(socket) });
+      await run.ready;
+      const maps = await Deno.readTextFile(`/proc/${run.pid}/maps`);
+      const both = maps.split("\n").filter((line) => / .wx. /.test(line));
+      assert.equal(both.length > 0, device.kind === "blk", `${device.kind}: ${both.join("\n")}`);
+      run.kill();
+      await run.ended;
+    }
+    await Deno.remove(path);
+  });
 });

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { root } from "../../scripts/root.ts";
-import { MESSAGE_SOCKET, workerMessages } from "../../src/devices/mod.ts";
+import { MESSAGE_SOCKET, policies, workerMessages } from "../../src/devices/mod.ts";
 import { AsyncPeer, unixTransport } from "../../src/msg/mod.ts";
 import { openFile, Reactor, Seal, seals, socketPair } from "../../src/os/mod.ts";
 import { assertLockedOnTerminal } from "./lock_report.ts";
@@ -133,7 +133,7 @@ Deno.test("the single executable", async (t) => {
         using program = openFile(path);
         const child = await starter.start({
           argv: ["spectrum-device", "rng"],
-          env: workerEnvironment(),
+          env: workerEnvironment(policies.rng),
           descriptors: [{ fd: socket, as: MESSAGE_SOCKET }],
           program,
         });
@@ -152,6 +152,8 @@ Deno.test("the single executable", async (t) => {
           using file = openFile(`/proc/${child.pid}/fd/${fd}`);
           assert.equal(seals(file) & 0xf, Seal.Seal | Seal.Shrink | Seal.Grow | Seal.Write, target);
         }
+        // The engine was told to make no code.
+        assert.doesNotMatch(await Deno.readTextFile(`/proc/${child.pid}/maps`), / .wx. /);
         frontend[Symbol.dispose]();
         await child.exited;
       } finally {

@@ -6,5 +6,6 @@ export const consolePolicy = workerPolicy("console", {
     { what: "its output", why: "a pipe, socket or file for what the guest writes" },
     { what: "its input, if it has one", why: "a pipe or socket for what the guest reads" },
   ],
+  compiles: false,
   calls: [{ calls: ["readv", "writev", "pwritev2"], why: "text comes and goes" }],
 });

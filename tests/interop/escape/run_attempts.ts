@@ -48,7 +48,7 @@ async function attempt(kind: string, column: Column) {
       ...(globalThis.spectrumPayload?.device ?? []),
       ...[String(Deno.pid), real.shim, JSON.stringify(policy.calls)],
     ],
-    env: workerEnvironment(),
+    env: workerEnvironment(policy),
     descriptors: [{ fd: input, as: 1 }, { fd: file, as: 4 }, { fd: attempts, as: 5 }],
     policy,
   });
