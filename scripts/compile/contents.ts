@@ -10,8 +10,20 @@ type File = "shim" | "starter" | "init" | "agent" | "vcpu" | "spectrum";
 
 const runScript = (flags: readonly string[]) => ["run", ...flags, "--ext=js"];
 
-/** What `dist/spectrum` carries, from the products in `build/`. */
-export async function contents(): Promise<Contents<File>> {
+/** Bundles that an executable runs. */
+export interface Scripts {
+  readonly spectrum: string;
+  readonly device: string;
+}
+
+/**
+ * What `dist/spectrum` carries, from the products in `build/`.
+ *
+ * @param scripts others than the command line and the device worker, for tests of what these have around them
+ */
+export async function contents(scripts?: Scripts): Promise<Contents<File>> {
+  const { spectrum, device } = scripts ??
+    { spectrum: await bundleOf("spectrum.js"), device: await bundleOf("device.js") };
   const product = async (name: string) => await Deno.readFile(join(root, "build", name));
   return {
     files: {
@@ -22,7 +34,7 @@ export async function contents(): Promise<Contents<File>> {
       vcpu: { name: "vcpu.js", data: encode(await bundleOf("vcpu.js")) },
       spectrum: {
         name: "spectrum.js",
-        data: encode(asFunction(await bundleOf("spectrum.js"), "spectrum.js")),
+        data: encode(asFunction(spectrum, "spectrum.js")),
       },
     },
     roles: [
@@ -33,7 +45,7 @@ export async function contents(): Promise<Contents<File>> {
         files: ["shim"],
         script: (fileOf) => payload({ shim: own(fileOf("shim")) }),
         // In the script itself: a worker may not read another file.
-        body: encode(await bundleOf("device.js")),
+        body: encode(device),
       },
       {
         name: "spectrum-serve",

@@ -1,4 +1,4 @@
-import { join } from "node:path";
+import { basename, join } from "node:path";
 
 /** Of an ordinary user whom tests become. */
 const USER = 1000;
@@ -6,38 +6,41 @@ const USER = 1000;
 /** Who runs something: whoever runs the tests, an ordinary user, or the root of a container, which is us outside. */
 export type Who = "ourselves" | "user" | "container";
 
+/** Runs a script as somebody, with the runtime at hand. Otherwise as {@linkcode runProgramAs}. */
+export async function runAs(who: Who, script: string, args: readonly string[]): Promise<string> {
+  const flags = ["-A", "--no-check", "--no-lock", "--no-config"];
+  return await runProgramAs(who, Deno.execPath(), ["run", ...flags, script, ...args]);
+}
+
 /**
- * Runs a script as somebody: with the runtime at hand, which that user may not be able to get at.
+ * Runs a program as somebody who may not be able to get at it where it is.
  *
  * @returns its standard output
  */
-export async function runAs(
+export async function runProgramAs(
   who: Who,
-  script: string,
+  path: string,
   args: readonly string[],
 ): Promise<string> {
   const folder = await Deno.makeTempDir({ prefix: "spectrum-as-user-" });
   try {
-    let program = Deno.execPath();
+    let program = path;
     let before: string[] = [];
     if (who === "user") {
       await Deno.chmod(folder, 0o755);
-      program = join(folder, "deno");
-      await Deno.copyFile(Deno.execPath(), program);
+      program = join(folder, basename(path));
+      await Deno.copyFile(path, program);
       before = ["setpriv", `--reuid=${USER}`, `--regid=${USER}`, "--clear-groups"];
     }
     if (who === "container") before = ["unshare", "--user", "--map-root-user"];
-    const [command, ...rest] = [
-      ...before,
-      ...[program, "run", "-A", "--no-check", "--no-lock", "--no-config", script, ...args],
-    ];
+    const [command, ...rest] = [...before, program, ...args];
     const { code, stdout, stderr } = await new Deno.Command(command, {
       args: rest,
       stdin: "null",
       env: { DENO_DIR: join(folder, "cache"), HOME: "/", NO_COLOR: "1" },
     }).output();
     const text = new TextDecoder().decode(stdout);
-    if (code !== 0) throw new Error(`${script}: ${text}${new TextDecoder().decode(stderr)}`);
+    if (code !== 0) throw new Error(`${program}: ${text}${new TextDecoder().decode(stderr)}`);
     return text;
   } finally {
     await Deno.remove(folder, { recursive: true });

@@ -2,9 +2,10 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { bundled } from "../../scripts/build/mod.ts";
+import { selfContained } from "../../scripts/compile/self_contained.ts";
 import { root } from "../../scripts/root.ts";
 import { policies } from "../../src/devices/mod.ts";
-import { runAs } from "../../src/sandbox/testing.ts";
+import { runAs, runProgramAs, type Who } from "../../src/sandbox/testing.ts";
 import type { Column } from "./escape/columns.ts";
 import { escapeTable, type Results } from "./escape/table.ts";
 
@@ -20,8 +21,16 @@ async function build(folder: string) {
     bundle: join(folder, "hostile.js"),
     library: join(folder, "attempts.so"),
     victim: join(folder, "victim"),
+    executable: join(folder, "hostile"),
   };
-  await Deno.writeTextFile(parts.bundle, await bundled("hostile", here("hostile_device.ts")));
+  const device = await bundled("hostile", here("hostile_device.ts"));
+  await Deno.writeTextFile(parts.bundle, device);
+  const spectrum = await bundled("attempts", here("run_attempts.ts"));
+  await Deno.writeFile(
+    parts.executable,
+    await selfContained(Deno.execPath(), { spectrum, device }),
+    { mode: 0o755 },
+  );
   await Deno.writeTextFile(parts.victim, "x".repeat(4096));
   await Deno.chmod(parts.victim, 0o644);
   const { success, stderr } = await new Deno.Command("gcc", {
@@ -34,18 +43,25 @@ async function build(folder: string) {
   return parts;
 }
 
-const whos = Deno.uid() === 0 ? ["ourselves", "user"] as const : ["ourselves"] as const;
+const whos: readonly Who[] = Deno.uid() === 0 ? ["ourselves", "user"] : ["ourselves"];
 
 Deno.test("nothing that hostile code tries in a device's place gets out of all of the jail", async (t) => {
   const folder = await Deno.makeTempDir({ prefix: "spectrum-escape-" });
   try {
-    const parts = JSON.stringify({ ...await build(folder), policies });
-    for (const who of whos) {
-      const said = await runAs(who, here("run_attempts.ts"), [parts]);
-      const kinds = JSON.parse(said) as Record<string, Results>;
-      if (who === "ourselves") console.log(escapeTable(kinds.blk));
+    const { executable, ...files } = await build(folder);
+    const parts = JSON.stringify({ ...files, policies });
+    const ways = {
+      "from source": (who: Who) => runAs(who, here("run_attempts.ts"), [parts]),
+      "from one executable": (who: Who) => runProgramAs(who, executable, [parts]),
+    };
+    const all = whos.flatMap((who) =>
+      Object.entries(ways).map(([way, run]) => ({ who, way, run }))
+    );
+    for (const { who, way, run } of all) {
+      const kinds = JSON.parse(await run(who)) as Record<string, Results>;
+      if (who === "ourselves" && way === "from source") console.log(escapeTable(kinds.blk));
       for (const [kind, results] of Object.entries(kinds)) {
-        await t.step(`${kind}, as ${who}`, () => {
+        await t.step(`${kind}, as ${who}, ${way}`, () => {
           const of = (column: Column) => new Map(results[column]);
           const [bare, all] = [of("permissions"), of("all")];
           assert.ok(all.size >= 60, `${all.size} attempts`);

@@ -7,7 +7,8 @@ import { Fd, fileStat, filterCalls, useLibrary, Window, writeAll } from "../../.
 import { type CallRule, compileFilter, lockDown } from "../../../src/sandbox/mod.ts";
 
 const [monitor, shim, rules] = Deno.args;
-globalThis.spectrumPayload = {
+// One executable has its own.
+globalThis.spectrumPayload ??= {
   ...{ shim, starter: "", vcpu: "", init: "", agent: "" },
   ...{ device: [], serve: [], command: [], selfContained: false },
 };

@@ -27,11 +27,10 @@ type Outcome = Record<string, Partial<Record<Column, readonly (readonly [string,
 
 const { bundle, library, victim, policies } = JSON.parse(Deno.args[0]) as Parts;
 const real = payload();
-globalThis.spectrumPayload = {
-  ...{ shim: real.shim, starter: real.starter, vcpu: "", init: "", agent: "" },
-  device: [Deno.execPath(), "run", ...workerFlags, bundle],
-  ...{ serve: [], command: [], selfContained: false },
-};
+if (!real.selfContained) {
+  const device = [Deno.execPath(), "run", ...workerFlags, bundle];
+  globalThis.spectrumPayload = { ...real, device };
+}
 const reactor = new Reactor();
 const starter = Starter.spawn(reactor);
 const bytes = Deno.readFileSync(library);
@@ -43,11 +42,10 @@ async function attempt(kind: string, column: Column) {
   using file = openFile(victim);
   const [output, input] = pipe();
   using from = output;
+  using program = real.selfContained ? openFile("/proc/self/exe") : undefined;
   const child = await starter.start({
-    argv: [
-      ...(globalThis.spectrumPayload?.device ?? []),
-      ...[String(Deno.pid), real.shim, JSON.stringify(policy.calls)],
-    ],
+    argv: [...payload().device, String(Deno.pid), real.shim, JSON.stringify(policy.calls)],
+    program,
     env: workerEnvironment(policy),
     descriptors: [{ fd: input, as: 1 }, { fd: file, as: 4 }, { fd: attempts, as: 5 }],
     policy,
