@@ -2,7 +2,9 @@ import type { Command } from "commander";
 import { resolve } from "node:path";
 import { AGENT_UNIT, guestConnect, guestServe, socketPath } from "../guest/mod.ts";
 import { payload } from "../os/mod.ts";
+import type { SandboxMode } from "../sandbox/mod.ts";
 import type { CliContext } from "./main.ts";
+import { sandboxOption } from "./option_values.ts";
 import { print } from "./output.ts";
 import { addExamples } from "./vm_command.ts";
 
@@ -23,7 +25,8 @@ export function addGuestCommand(program: Command, context: CliContext): void {
   addExamples(guest, ["guest connect wayland"]);
   const serve = guest.command("serve")
     .description("in a VM that provides devices to others, serve them; our image does it by itself")
-    .action(() => guestServe(context.log()));
+    .addOption(sandboxOption())
+    .action(({ sandbox }: { sandbox?: SandboxMode }) => guestServe(context.log(), sandbox));
   addExamples(serve, ["guest serve"], SERVE_NOTES);
   addAgentCommand(guest);
   const connect = guest.command("connect")

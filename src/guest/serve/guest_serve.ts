@@ -17,7 +17,7 @@ import {
   providerMessages,
   startWorker,
 } from "../../machine/mod.ts";
-import { type Child, Starter } from "../../sandbox/mod.ts";
+import { type Child, type SandboxMode, Starter } from "../../sandbox/mod.ts";
 import { shareInterface } from "./shared_interface.ts";
 
 type Served = ReceivedBody<typeof guestMessages, "serve">;
@@ -29,11 +29,12 @@ const PATIENCE_MS = 3000;
 /**
  * In a VM that provides devices: starts them as its monitor says, until that wants the guest to power off.
  *
+ * @param sandbox how much of a jail they get besides the VM around them; all of it when left out
  * @throws {MachineError} when this guest has no such monitor, or the monitor goes away
  */
-export async function guestServe(log: Log): Promise<void> {
+export async function guestServe(log: Log, sandbox?: SandboxMode): Promise<void> {
   using reactor = new Reactor();
-  await using guest = new Guest(reactor, log);
+  await using guest = new Guest(reactor, log, sandbox);
   await guest.over;
 }
 
@@ -47,13 +48,12 @@ class Guest implements AsyncDisposable {
   readonly #host: Host;
   #closed = false;
 
-  constructor(reactor: Reactor, log: Log) {
+  constructor(reactor: Reactor, log: Log, sandbox?: SandboxMode) {
     const runtimeMs = Number(Deno.env.get("SPECTRUM_RUNTIME_MS") ?? 0);
     const initMs = Number(Deno.env.get("SPECTRUM_INIT_MS") ?? 0);
     this.#reactor = reactor;
     this.#log = log;
-    // The VM around it is its jail.
-    this.#starter = Starter.spawn(reactor, "reduced");
+    this.#starter = Starter.spawn(reactor, sandbox);
     const over = Promise.withResolvers<void>();
     this.over = over.promise;
     [this.#wl, this.#host] = this.#connect(over);

@@ -1,6 +1,6 @@
 // Lets hostile code loose in the place of each kind of device, in each part of its jail, and prints what came of it.
 //
-// Argument: JSON of paths of the bundle, of the attempts and of a file to read, and of the policies by kind.
+// Argument: JSON of paths of the bundle, of the attempts and of a file to read, of the policies by kind, and which columns.
 
 import {
   memfd,
@@ -13,19 +13,20 @@ import {
   writeAll,
 } from "../../../src/os/mod.ts";
 import { type Policy, Starter, workerEnvironment } from "../../../src/sandbox/mod.ts";
-import { type Column, columns, partOf } from "./columns.ts";
+import { type Column, partOf } from "./columns.ts";
 
 interface Parts {
   readonly bundle: string;
   readonly library: string;
   readonly victim: string;
   readonly policies: Readonly<Record<string, Policy>>;
+  readonly columns: readonly Column[];
 }
 
 /** Results by kind, column and attempt: 0 or -errno; -999 for a call that kills. */
 type Outcome = Record<string, Partial<Record<Column, readonly (readonly [string, number])[]>>>;
 
-const { bundle, library, victim, policies } = JSON.parse(Deno.args[0]) as Parts;
+const { bundle, library, victim, policies, columns } = JSON.parse(Deno.args[0]) as Parts;
 const real = payload();
 if (!real.selfContained) {
   const device = [Deno.execPath(), "run", ...workerFlags, bundle];

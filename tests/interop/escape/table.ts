@@ -6,6 +6,12 @@ export type Results = Partial<Record<Column, readonly (readonly [name: string, r
 
 const FILTERED = -999;
 
+/** What gets out of all of the jail; `nothing was tried` where that is so. */
+export function escapesOf({ all = [] }: Results): string[] {
+  if (all.length === 0) return ["nothing was tried"];
+  return all.filter(([, result]) => result >= 0).map(([name]) => name);
+}
+
 /** One cell: `succeeds`, `killed`, or the error's name. */
 export function cell(result: number): string {
   if (result === FILTERED) return "killed";
