@@ -5,12 +5,12 @@
 #include <signal.h>
 #include <sys/syscall.h>
 
-// libc has no seccomp. TSYNC: for threads of the runtime that run already, too.
-EXPORT int sp_filter_calls(const void *instructions, uint32_t count) {
+// libc has no seccomp. For the calling thread, or (TSYNC) for all that run already, too.
+EXPORT int sp_filter_calls(const void *instructions, uint32_t count, int all) {
   struct sock_fprog program = {(unsigned short)count, (struct sock_filter *)instructions};
   if (count > 0xffff) return -EINVAL;
   if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)) return -errno;
-  long thread = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &program);
+  long thread = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, all ? SECCOMP_FILTER_FLAG_TSYNC : 0, &program);
   return thread > 0 ? -EBUSY : result(thread);
 }
 

@@ -70,14 +70,22 @@ static void bring(const char *path) {
   if (stat(path, &st) || mount(path, make_place(path, S_ISDIR(st.st_mode)), NULL, MS_BIND, NULL)) fail(ROOT);
 }
 
+// Makes the current directory, a mount, the root. The old one lies on it for a moment; that of an initramfs, which no mount
+// can replace, stays below it, where no path leads.
+static void take_root(void) {
+  if (!syscall(SYS_pivot_root, ".", ".")) {
+    if (umount2(".", MNT_DETACH)) fail(ROOT);
+  } else if (errno != EINVAL || mount(".", "/", NULL, MS_MOVE, NULL) || chroot(".")) fail(ROOT);
+  if (chdir("/")) fail(ROOT);
+}
+
 // A root of its own, that nobody can write to. It is put together on /proc, of which no other file is wanted.
 static void change_root(const struct jail *jail) {
   umask(022); // whoever the process becomes must get through these folders
   if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL)) fail(ROOT);
   if (mount("jail", PROC, "tmpfs", MS_NOSUID | MS_NODEV, "size=64k,mode=755") || chdir(PROC)) fail(ROOT);
   for (uint32_t i = 0; i < jail->count; i++) bring(jail->files[i] + 1);
-  // The old root lies on the new one for a moment.
-  if (syscall(SYS_pivot_root, ".", ".") || umount2(".", MNT_DETACH) || chdir("/")) fail(ROOT);
+  take_root();
   struct { // of mount_setattr, which older libraries lack
     uint64_t set, clear, propagation, namespace;
   } sealed = {.set = 1 | 2 | 4}; // MOUNT_ATTR_RDONLY, NOSUID, NODEV

@@ -12,6 +12,7 @@ export {
   TapEnd,
 } from "./net/mod.ts";
 export { policies } from "./policies.ts";
+export { engineCalls, memoryCalls } from "./runtime_calls.ts";
 export { RngDevice } from "./rng/mod.ts";
 export { MOST_CONNECTIONS, VsockDevice, type VsockOptions } from "./vsock/mod.ts";
 export { WlDevice, type WlOptions } from "./wl/mod.ts";

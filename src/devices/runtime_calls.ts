@@ -4,8 +4,39 @@ const FUTEX_PRIVATE_FLAG = 128;
 const PROT_EXEC = 4;
 const MAP_PRIVATE_ANONYMOUS = 0x22;
 
-/** What the runtime itself does once its script runs: its engine, its threads, the C library. */
-export const runtimeCalls: readonly CallRule[] = [
+/** Memory that is never code. */
+export const memoryCalls: readonly CallRule[] = [
+  {
+    calls: ["mprotect"],
+    when: [{ argument: 2, what: "the protection", never: { PROT_EXEC } }],
+    why: "the engine's heap grows and shrinks; what is not code never becomes it",
+  },
+  {
+    calls: ["mmap"],
+    when: [
+      { argument: 2, what: "the protection", never: { PROT_EXEC } },
+      {
+        argument: 3,
+        what: "the flags",
+        among: {
+          "MAP_PRIVATE|MAP_ANONYMOUS": MAP_PRIVATE_ANONYMOUS,
+          "MAP_DROPPABLE|MAP_ANONYMOUS": 0x28,
+        },
+        ignoring: {
+          MAP_FIXED: 0x10,
+          MAP_NORESERVE: 0x4000,
+          MAP_STACK: 0x2_0000,
+          MAP_FIXED_NOREPLACE: 0x10_0000,
+        },
+      },
+    ],
+    why:
+      "memory for the engine's heap and the window, and for random numbers without a call (Linux 6.11)",
+  },
+];
+
+/** What the runtime itself does besides once its script runs: its engine, its threads, the C library. */
+export const engineCalls: readonly CallRule[] = [
   {
     calls: ["futex"],
     when: [{
@@ -40,33 +71,6 @@ export const runtimeCalls: readonly CallRule[] = [
       },
     }],
     why: "the garbage collector gives memory back, and stacks of threads get their guards",
-  },
-  {
-    calls: ["mprotect"],
-    when: [{ argument: 2, what: "the protection", never: { PROT_EXEC } }],
-    why: "the engine's heap grows and shrinks; what is not code never becomes it",
-  },
-  {
-    calls: ["mmap"],
-    when: [
-      { argument: 2, what: "the protection", never: { PROT_EXEC } },
-      {
-        argument: 3,
-        what: "the flags",
-        among: {
-          "MAP_PRIVATE|MAP_ANONYMOUS": MAP_PRIVATE_ANONYMOUS,
-          "MAP_DROPPABLE|MAP_ANONYMOUS": 0x28,
-        },
-        ignoring: {
-          MAP_FIXED: 0x10,
-          MAP_NORESERVE: 0x4000,
-          MAP_STACK: 0x2_0000,
-          MAP_FIXED_NOREPLACE: 0x10_0000,
-        },
-      },
-    ],
-    why:
-      "memory for the engine's heap and the window, and for random numbers without a call (Linux 6.11)",
   },
   { calls: ["munmap", "brk"], why: "the engine and the C library give memory back" },
   {
@@ -103,6 +107,12 @@ export const runtimeCalls: readonly CallRule[] = [
       "a thread of the runtime waits for signals at a socket, and anew when the process was stopped",
   },
   { calls: ["exit", "exit_group"], why: "threads and the process end" },
+];
+
+/** The same in a worker, with what it only tries. */
+export const runtimeCalls: readonly CallRule[] = [
+  ...memoryCalls,
+  ...engineCalls,
   {
     calls: ["openat"],
     answer: { EACCES: 13 },

@@ -61,6 +61,8 @@ export interface MachineOptions {
   readonly devices: readonly DeviceParts[];
   /** Threads for its vCPUs; they end with it. */
   readonly threads: readonly Worker[];
+  /** What those may do once they run, as a filter of system calls; anything when left out. */
+  readonly vcpuFilter?: Uint8Array<ArrayBuffer>;
 }
 
 /**
@@ -150,6 +152,7 @@ export function assembleMachine(options: MachineOptions): Machine {
       control,
       platform: platform.description,
       attention: attention.fd.share(),
+      filter: options.vcpuFilter,
     });
   });
   const { state } = arena;

@@ -38,5 +38,6 @@ export {
   VmStateError,
 } from "./vm_control.ts";
 export { startWorker } from "./worker.ts";
+export { monitorCalls, vcpuCalls } from "./monitor_calls.ts";
 export { tryJail } from "./try_jail.ts";
 export { Terminal, type TerminalEvents } from "./terminal.ts";

@@ -15,7 +15,7 @@ export interface RunOptions extends Pick<StartOptions, "log" | "restore" | "head
 
 /**
  * Runs a VM until its guest powers off or fails, or its user ends it; a guest that resets is started again in this
- * process.
+ * process, which does nothing else and gives up what that does not need.
  *
  * @throws {MachineError} @throws {KernelError} @throws {HostError} when it cannot be started
  */
@@ -24,7 +24,7 @@ export async function runVm(
   plan: BootPlan,
   { attend, ...options }: RunOptions,
 ): Promise<RunOutcome> {
-  await using vm = RunningVm.start(config, plan, options);
+  await using vm = RunningVm.start(config, plan, { ...options, confined: true });
   using _ending = onSignals(["SIGINT", "SIGHUP"], () => vm.quit());
   let stopping = false;
   using _stopping = onSignals(["SIGTERM"], () => {

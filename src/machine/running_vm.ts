@@ -5,6 +5,7 @@ import { SpareThreads } from "../vcpu/mod.ts";
 import type { MachineSource } from "./assemble_machine.ts";
 import type { BootPlan } from "./boot_plan.ts";
 import { Cgroup } from "./cgroup.ts";
+import { confineMonitor } from "./confine_monitor.ts";
 import { ConsoleHub } from "./console_hub.ts";
 import { openConsoleOutput } from "./console_output.ts";
 import { ConsoleSocket } from "./console_socket.ts";
@@ -44,6 +45,8 @@ export interface StartOptions {
   readonly headless?: boolean;
   /** How much of a jail workers get; all of it when left out. */
   readonly sandbox?: SandboxMode;
+  /** This process does nothing but run the VM, and gives up what that does not need. */
+  readonly confined?: boolean;
   /** How this host is opened; with a check that it really runs guests when left out. */
   readonly openHost?: () => Host;
 }
@@ -62,6 +65,7 @@ export class RunningVm implements VmControl, AsyncDisposable {
   readonly #plan: BootPlan;
   readonly #openHost: () => Host;
   readonly #sandbox: SandboxMode;
+  readonly #confined: boolean;
   readonly #restore: string | undefined;
   readonly #log: Log;
   readonly #agent: GuestAgent;
@@ -94,7 +98,7 @@ export class RunningVm implements VmControl, AsyncDisposable {
   private constructor(
     readonly config: VmConfig,
     plan: BootPlan,
-    { log, openHost, restore, sandbox = "full" }: StartOptions,
+    { log, openHost, restore, sandbox = "full", confined = false }: StartOptions,
     runtime: RuntimeDir,
     console: ConsoleHub,
     spare: SpareThreads,
@@ -104,6 +108,7 @@ export class RunningVm implements VmControl, AsyncDisposable {
     this.#plan = plan;
     this.#restore = restore;
     this.#sandbox = sandbox;
+    this.#confined = confined;
     this.#openHost = openHost ?? (() => Host.open(true, sandbox));
     this.#log = log;
     this.#agent = new GuestAgent(runtime.path, log);
@@ -174,6 +179,8 @@ export class RunningVm implements VmControl, AsyncDisposable {
       provides: provisions.names,
       startedAt: this.#startedAt.toISOString(),
     });
+    // Before threads of vCPUs begin, which keep themselves to less.
+    const vcpuFilter = this.#confined ? confineMonitor(this.#sandbox) : undefined;
     for (let first = true;; first = false) {
       const end = await this.#runOnce({
         host,
@@ -181,6 +188,7 @@ export class RunningVm implements VmControl, AsyncDisposable {
         source: await this.#source(host, first),
         devices: devices.parts,
         threads: spare.take(),
+        vcpuFilter,
         consoleSocket,
         print: (bytes) => this.console.write(bytes),
         log: this.#log,

@@ -8,10 +8,10 @@ import { startWorker } from "./worker.ts";
 /** A device that is no better than its script: it filters itself, and then does something. */
 const script = (shim: string) => `
   const { symbols } = Deno.dlopen(${JSON.stringify(shim)}, {
-    sp_filter_calls: { parameters: ["buffer", "u32"], result: "i32" },
+    sp_filter_calls: { parameters: ["buffer", "u32", "i32"], result: "i32" },
   });
   // BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS
-  symbols.sp_filter_calls(new Uint8Array([6, 0, 0, 0, 0, 0, 0, 0x80]), 1);
+  symbols.sp_filter_calls(new Uint8Array([6, 0, 0, 0, 0, 0, 0, 0x80]), 1, 1);
   console.log("it goes on");
 `;
 

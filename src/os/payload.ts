@@ -36,17 +36,16 @@ const commonFlags: readonly string[] = [
 ];
 
 /**
- * For a worker: one permission. Memory protection keys, where the processor has them, would have the engine make new
- * memory executable later on, when a worker may not; without them its code has a place from the start.
+ * Memory protection keys, where the processor has them, would have the engine make new memory executable later on, when
+ * threads that are confined may not; without them its code has a place from the start.
  */
-export const workerFlags: readonly string[] = [
-  ...commonFlags,
-  "--allow-ffi",
-  "--v8-flags=--no-memory-protection-keys",
-];
+const ENGINE = "--v8-flags=--no-memory-protection-keys";
+
+/** For a worker: one permission. */
+export const workerFlags: readonly string[] = [...commonFlags, "--allow-ffi", ENGINE];
 
 /** For the command line and the monitor: the user's own program, which may do everything. */
-export const monitorFlags: readonly string[] = [...commonFlags, "--allow-all"];
+export const monitorFlags: readonly string[] = [...commonFlags, "--allow-all", ENGINE];
 
 /** The payload of the running bundle; from source, the files of `build/`. */
 export function payload(): Payload {

@@ -45,10 +45,11 @@ export function forbidNewCode(): void {
 
 /**
  * Lets a seccomp filter (struct sock_filter after struct sock_filter) decide about the system calls of all threads of
- * this process, for good.
+ * this process, or of the calling one and what it starts, for good.
  */
-export function filterCalls(filter: Uint8Array<ArrayBuffer>): void {
-  check(library().sp_filter_calls(filter, filter.length / 8), "filter", "system calls");
+export function filterCalls(filter: Uint8Array<ArrayBuffer>, whose: "all" | "own" = "all"): void {
+  const result = library().sp_filter_calls(filter, filter.length / 8, whose === "all" ? 1 : 0);
+  check(result, "filter", "system calls");
 }
 
 /** A system call at which a filter traps is named on standard error, with its arguments; the process ends with 159. */

@@ -91,7 +91,7 @@ export const workerSymbols = {
   sp_ignore_inspector: { parameters: [], result: "i32" },
   sp_not_dumpable: { parameters: [], result: "i32" },
   sp_no_new_code: { parameters: [], result: "i32" },
-  sp_filter_calls: { parameters: ["buffer", "u32"], result: "i32" },
+  sp_filter_calls: { parameters: ["buffer", "u32", "i32"], result: "i32" },
   sp_name_calls: { parameters: ["buffer", "u32"], result: "i32" },
 } as const satisfies Deno.ForeignLibraryInterface;
 

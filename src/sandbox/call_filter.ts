@@ -1,8 +1,11 @@
 import type { ArgumentRule, CallRule, Named } from "./call_rule.ts";
 import { type SystemCall, systemCallNumber } from "./system_calls.ts";
 
-/** What becomes of a process that makes a call which no rule allows: it dies, or the shim's handler names the call. */
-export type OtherCalls = "kill" | "report";
+/**
+ * What becomes of a call which no rule allows: the process dies, the shim's handler names the call, or the kernel has no
+ * such call (ENOSYS).
+ */
+export type OtherCalls = "kill" | "report" | "refuse";
 
 /** Offsets in struct seccomp_data (linux/seccomp.h). */
 const Data = { call: 0, architecture: 4, argument: 16 } as const;
@@ -12,6 +15,7 @@ const Return = {
   kill: 0x8000_0000,
   report: 0x0003_0000,
   answer: 0x0005_0000,
+  refuse: 0x0005_0000 | 38,
   allow: 0x7fff_0000,
 } as const;
 

@@ -1,4 +1,7 @@
 import { basename, join } from "node:path";
+import { compileFilter } from "./call_filter.ts";
+import type { ArgumentRule, CallRule } from "./call_rule.ts";
+import { systemCallNumber } from "./system_calls.ts";
 
 /** Of an ordinary user whom tests become. */
 const USER = 1000;
@@ -95,4 +98,32 @@ function named(value: number): string {
   if (kind !== undefined) return kind;
   if (value >>> 16 !== 5) throw new Error(`No such answer: ${value.toString(16)}`);
   return `answer ${value & 0xffff}`;
+}
+
+/** Arguments that satisfy a rule: one list for each value that it names. */
+export function examples({ when = [] }: CallRule): number[][] {
+  let lists: number[][] = [[0, 0, 0, 0, 0, 0]];
+  for (const rule of when) {
+    lists = lists.flatMap((list) => valuesOf(rule).map((value) => list.with(rule.argument, value)));
+  }
+  return lists;
+}
+
+function valuesOf(rule: ArgumentRule): number[] {
+  return "never" in rule ? [0] : Object.values(rule.among);
+}
+
+/** Calls of rules without which a filter would be the same, with the rules' reasons. */
+export function idleRules(rules: readonly CallRule[]): string[] {
+  const filter = compileFilter(rules, "kill");
+  return rules.flatMap((rule) => {
+    const without = compileFilter(rules.filter((other) => other !== rule), "kill");
+    const idle = rule.calls.filter((call) => {
+      const number = systemCallNumber(call);
+      return examples(rule).every((args) =>
+        decide(filter, number, args) === decide(without, number, args)
+      );
+    });
+    return idle.map((call) => `${call}: ${rule.why}`);
+  });
 }

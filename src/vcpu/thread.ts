@@ -6,7 +6,7 @@
 import { SharedState } from "../bus/mod.ts";
 import { Vcpu, Vm } from "../kvm/mod.ts";
 import { buildPlatform } from "../pci/mod.ts";
-import { EventFd, Fd, threadId, Window } from "../os/mod.ts";
+import { EventFd, Fd, filterCalls, threadId, Window } from "../os/mod.ts";
 import { eventsOf } from "./control_events.ts";
 import { Outcome } from "./outcome.ts";
 import { runVcpu } from "./run_loop.ts";
@@ -27,6 +27,7 @@ function runThread(start: ThreadStart): void {
     const platform = buildPlatform(start.platform, { state, vm, events: eventsOf(control) });
     const { ports, mmio } = platform;
     const vcpu = Vcpu.borrow(start.vcpu, window);
+    if (start.filter !== undefined) filterCalls(start.filter, "own");
     runVcpu({ vcpu, control, ports, mmio, window, parked: () => attention.signal() });
   } catch (error) {
     control.finish(Outcome.ThreadFailed);

@@ -12,6 +12,8 @@ export interface ThreadStart {
   /** Offset of the vCPU's {@linkcode VcpuControl} in the state. */
   readonly control: number;
   readonly platform: PlatformDescription;
+  /** The system calls that it may make once it runs its vCPU, as a filter. */
+  readonly filter?: Uint8Array<ArrayBuffer>;
   /** Signalled when the thread parks and when it ends. */
   readonly attention: SharedFd;
 }

@@ -76,6 +76,21 @@ export async function commandTests(t: Deno.TestContext, bench: Bench): Promise<v
       assert.match(stderr, /No VM named "tow" runs\. Did you mean "two"\?/);
     });
 
+    await t.step(
+      "all threads of a monitor are confined, and those of vCPUs once more",
+      async () => {
+        const { pid, cpus } = JSON.parse(await good("info", "--json", "one"));
+        const { stdout } = await bench.sh(`cat /proc/${pid}/task/*/status`);
+        const values = (name: string) =>
+          [...stdout.matchAll(new RegExp(`^${name}:\\s+(\\d+)$`, "gm"))].map(([, value]) => value);
+        const SECCOMP_MODE_FILTER = "2";
+        assert.deepEqual([...new Set(values("Seccomp"))], [SECCOMP_MODE_FILTER], stdout);
+        const filters = values("Seccomp_filters");
+        assert.deepEqual([...new Set(filters)].sort(), ["1", "2"]);
+        assert.equal(filters.filter((count) => count === "2").length, cpus);
+      },
+    );
+
     await t.step("a program boots a third by the library, talks to it and stops it", async () => {
       const { kernel, initrd } = bench.guest;
       const program = `

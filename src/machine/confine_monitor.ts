@@ -1,0 +1,15 @@
+import { filterCalls, nameForbiddenCalls } from "../os/mod.ts";
+import { compileFilter, type SandboxMode, systemCallNames } from "../sandbox/mod.ts";
+import { monitorCalls, vcpuCalls } from "./monitor_calls.ts";
+
+/**
+ * Keeps all threads of this process to the system calls of a monitor, for good.
+ *
+ * @returns what its vCPUs' threads are to keep themselves to, as a filter
+ */
+export function confineMonitor(mode: SandboxMode): Uint8Array<ArrayBuffer> {
+  const others = mode === "debug" ? "report" : "refuse";
+  if (others === "report") nameForbiddenCalls(systemCallNames);
+  filterCalls(compileFilter(monitorCalls, others));
+  return compileFilter(vcpuCalls, others);
+}

@@ -1,0 +1,198 @@
+import { engineCalls, memoryCalls } from "../devices/mod.ts";
+import type { CallRule } from "../sandbox/mod.ts";
+
+/** What threads are made with by the C library: memory, files, handlers and process are shared. */
+const THREAD = 0x3d_0f00;
+
+/** What the monitor and the threads of its vCPUs have in common. */
+const commonCalls: readonly CallRule[] = [
+  {
+    calls: ["ioctl"],
+    when: [{
+      argument: 1,
+      what: "the request",
+      among: { "KVMIO": 0xae00 },
+      ignoring: { "its number, direction and size": 0xffff_00ff },
+    }],
+    why: "the machine: of KVM's descriptors, which are those that there are",
+  },
+  { calls: ["read", "write", "preadv2"], why: "kicks, calls, and words of one thread to another" },
+  {
+    calls: ["epoll_wait", "close"],
+    why: "the runtime's loop, which runs when a vCPU's thread ends",
+  },
+  ...engineCalls,
+];
+
+/** What the engine or the C library asks, and does without. */
+const askedCalls: readonly CallRule[] = [
+  {
+    calls: ["ioctl"],
+    answer: { ENOTTY: 25 },
+    why: "the runtime asks whether a descriptor is a terminal",
+  },
+];
+
+/**
+ * All that the thread of a vCPU does once it runs it: exits of its guest, which change what devices of the machine have
+ * in memory, ring backends and tell KVM. It opens nothing, connects to nothing and starts nothing.
+ */
+export const vcpuCalls: readonly CallRule[] = [
+  ...commonCalls,
+  ...memoryCalls,
+  {
+    calls: ["mprotect"],
+    when: [{ argument: 2, what: "the protection", among: { "PROT_READ|PROT_WRITE|PROT_EXEC": 7 } }],
+    why: "the engine's place for code gets its pages; it may be written to from the start",
+  },
+  {
+    calls: ["openat"],
+    answer: { EACCES: 13 },
+    why: "the C library looks how many processors there are, and does without",
+  },
+  ...askedCalls,
+];
+
+/**
+ * All that the monitor does once its devices are open. No program is executed, no process started or looked into, no
+ * network reached, nothing mounted, no namespace entered. Files are still opened by their paths: snapshots, kernels,
+ * sockets that its guest may reach.
+ */
+export const monitorCalls: readonly CallRule[] = [
+  ...commonCalls,
+  {
+    calls: ["epoll_pwait", "epoll_pwait2", "epoll_create1", "epoll_ctl", "poll", "ppoll"],
+    why: "it waits for its workers, its clients and its terminal",
+  },
+  {
+    calls: ["recvmsg", "sendmsg", "sendto", "readv", "writev", "shutdown", "accept4"],
+    why: "messages of workers and clients, and what the guest prints",
+  },
+  {
+    calls: ["socket", "socketpair"],
+    when: [{ argument: 0, what: "the family", among: { AF_UNIX: 1 } }],
+    why:
+      "connections to workers, to other VMs, to sockets that the guest may reach; none to a network",
+  },
+  {
+    calls: ["connect", "bind", "listen", "getsockname", "getpeername", "getsockopt", "setsockopt"],
+    why: "the same",
+  },
+  {
+    calls: ["eventfd2", "memfd_create", "pipe2", "dup", "dup3"],
+    why: "what a machine and its workers are given",
+  },
+  {
+    calls: ["fcntl"],
+    when: [{
+      argument: 1,
+      what: "the command",
+      among: {
+        F_GETFD: 1,
+        F_SETFD: 2,
+        F_GETFL: 3,
+        F_SETFL: 4,
+        F_OFD_GETLK: 36,
+        F_OFD_SETLK: 37,
+        F_DUPFD_CLOEXEC: 1030,
+        F_ADD_SEALS: 1033,
+        F_GET_SEALS: 1034,
+      },
+    }],
+    why: "the same, and locks of disk images; nobody is made the owner of a descriptor",
+  },
+  {
+    calls: ["mmap"],
+    when: [{ argument: 2, what: "the protection", never: { PROT_EXEC: 4 } }],
+    why: "memory of guests, of the engine and of threads; what is mapped is no code",
+  },
+  {
+    calls: ["mprotect"],
+    why: "the engine makes code, also ways into the native library for threads of later vCPUs",
+  },
+  {
+    calls: ["openat", "newfstatat", "fstat", "statx", "readlink", "getdents64", "lseek", "getcwd"],
+    why: "snapshots, kernels, the runtime directory, what the host is like",
+  },
+  {
+    calls: [
+      "mkdir",
+      "rename",
+      "unlink",
+      "rmdir",
+      "chmod",
+      "fchmod",
+      "chown",
+      "ftruncate",
+      "fallocate",
+    ],
+    why: "the same",
+  },
+  {
+    calls: [
+      "pread64",
+      "pwrite64",
+      "preadv",
+      "pwritev",
+      "pwritev2",
+      "sendfile",
+      "fdatasync",
+      "fsync",
+    ],
+    why: "memory of guests from and to files",
+  },
+  {
+    calls: ["ioctl"],
+    when: [{
+      argument: 1,
+      what: "the request",
+      among: {
+        TCGETS: 0x5401,
+        TCSETS: 0x5402,
+        TCSETSW: 0x5403,
+        TCSETSF: 0x5404,
+        TIOCGWINSZ: 0x5413,
+        FIONBIO: 0x5421,
+      },
+    }],
+    why: "the terminal of whoever runs it",
+  },
+  {
+    calls: ["tgkill"],
+    when: [{ argument: 2, what: "the signal", among: { "SIGRTMIN+5": 39 } }],
+    why: "it takes its vCPUs out of their guest",
+  },
+  {
+    calls: ["clone"],
+    when: [{ argument: 0, what: "the flags", among: { "those of a thread": THREAD } }],
+    why: "threads",
+  },
+  {
+    calls: ["clone3"],
+    answer: { ENOSYS: 38 },
+    why: "the C library takes clone then, whose flags can be seen",
+  },
+  {
+    calls: ["seccomp"],
+    why: "threads of vCPUs give up more",
+  },
+  {
+    calls: ["prctl"],
+    when: [{ argument: 0, what: "the option", among: { PR_SET_NO_NEW_PRIVS: 38 } }],
+    why: "the same",
+  },
+  {
+    calls: ["rt_sigaction", "wait4"],
+    why: "signals of whoever runs it, and its starter's end",
+  },
+  {
+    calls: ["prlimit64"],
+    when: [{ argument: 0, what: "the process", among: { "itself": 0 } }],
+    why: "how many descriptors it may have",
+  },
+  {
+    calls: ["membarrier", "sysinfo", "uname", "getrusage", "getuid", "geteuid"],
+    why: "the runtime looks after its threads, and where it runs",
+  },
+  ...askedCalls,
+];
