@@ -42,8 +42,13 @@ export const vcpuCalls: readonly CallRule[] = [
   ...memoryCalls,
   {
     calls: ["mprotect"],
-    when: [{ argument: 2, what: "the protection", among: { "PROT_READ|PROT_WRITE|PROT_EXEC": 7 } }],
-    why: "the engine's place for code gets its pages; it may be written to from the start",
+    when: [{
+      argument: 2,
+      what: "the protection",
+      among: { "PROT_READ|PROT_WRITE|PROT_EXEC": 7, "PROT_READ|PROT_EXEC": 5 },
+    }],
+    why:
+      "the engine makes code where it may be written to anyhow, and ways into functions of the native library that are called for the first time",
   },
   {
     calls: ["openat"],
@@ -108,37 +113,36 @@ export const monitorCalls: readonly CallRule[] = [
   },
   {
     calls: ["mprotect"],
-    why: "the engine makes code, also ways into the native library for threads of later vCPUs",
+    why: "the same, wherever it was",
   },
   {
-    calls: ["openat", "newfstatat", "fstat", "statx", "readlink", "getdents64", "lseek", "getcwd"],
+    calls: [
+      ...[
+        "openat",
+        "newfstatat",
+        "fstat",
+        "statx",
+        "stat",
+        "lstat",
+        "access",
+        "readlink",
+        "getdents64",
+      ],
+      ...["lseek", "getcwd"],
+    ] as const,
     why: "snapshots, kernels, the runtime directory, what the host is like",
   },
   {
     calls: [
-      "mkdir",
-      "rename",
-      "unlink",
-      "rmdir",
-      "chmod",
-      "fchmod",
-      "chown",
-      "ftruncate",
-      "fallocate",
-    ],
+      ...["mkdir", "rename", "unlink", "unlinkat", "rmdir", "chmod", "fchmod", "chown"],
+      ...["ftruncate", "fallocate"],
+    ] as const,
     why: "the same",
   },
   {
     calls: [
-      "pread64",
-      "pwrite64",
-      "preadv",
-      "pwritev",
-      "pwritev2",
-      "sendfile",
-      "fdatasync",
-      "fsync",
-    ],
+      ...["pread64", "pwrite64", "preadv", "pwritev", "pwritev2", "sendfile", "fdatasync", "fsync"],
+    ] as const,
     why: "memory of guests from and to files",
   },
   {
