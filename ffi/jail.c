@@ -8,6 +8,7 @@
 #include <sched.h>
 #include <stdio.h>
 #include <sys/mount.h>
+#include <sys/vfs.h>
 
 enum { LANDLOCK = 1, NO_CAPABILITIES = 2, ALL_MEASURES = 3 };
 
@@ -70,12 +71,18 @@ static void bring(const char *path) {
   if (stat(path, &st) || mount(path, make_place(path, S_ISDIR(st.st_mode)), NULL, MS_BIND, NULL)) fail(ROOT);
 }
 
-// Makes the current directory, a mount, the root. The old one lies on it for a moment; that of an initramfs, which no mount
-// can replace, stays below it, where no path leads.
+// Whether nothing was ever mounted over the kernel's first root, which is that of an initramfs (linux/magic.h).
+static int is_first_root(void) {
+  struct statfs root;
+  return !statfs("/", &root) && (root.f_type == 0x858458f6 /* RAMFS */ || root.f_type == 0x01021994 /* TMPFS */);
+}
+
+// Makes the current directory, a mount, the root. The old one lies on it for a moment; that of an initramfs, which cannot
+// be moved away, stays below it, where no path leads.
 static void take_root(void) {
   if (!syscall(SYS_pivot_root, ".", ".")) {
     if (umount2(".", MNT_DETACH)) fail(ROOT);
-  } else if (errno != EINVAL || mount(".", "/", NULL, MS_MOVE, NULL) || chroot(".")) fail(ROOT);
+  } else if (errno != EINVAL || !is_first_root() || mount(".", "/", NULL, MS_MOVE, NULL) || chroot(".")) fail(ROOT);
   if (chdir("/")) fail(ROOT);
 }
 

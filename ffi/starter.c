@@ -10,7 +10,8 @@
 // jail (jail.c); one target number per descriptor that comes with the packet (-1: the program itself); two numbers per
 // limit, a resource of setrlimit and the most; then argc + envc + files strings, each with its NUL. For KILL: a signal.
 // Answer, four words: kind, id, and for STARTED the process, for FAILED errno and stage, for EXITED
-// status and signal.
+// status and signal. GUARD, from a monitor that is about to confine itself: from then on no process is started that is
+// given nothing. A thread that can send but bytes, not descriptors, starts nothing.
 
 #define _GNU_SOURCE
 #include <errno.h>
@@ -33,7 +34,7 @@
 
 enum { SOCKET = 3, MAX_CHILDREN = 128, MAX_FDS = 64, MAX_STRINGS = 256, MAX_TARGET = 200, MAX_FILES = 65536, MAX_PACKET = 65536 };
 static const uint32_t NOBODY_ELSE = ~0u;
-enum { START = 1, KILL = 2 };
+enum { START = 1, KILL = 2, GUARD = 3 };
 enum { STARTED = 1, FAILED = 2, EXITED = 3 };
 enum stage { REQUEST = 1, FORK = 2, DESCRIPTORS = 3, JAIL = 4, EXEC = 5, NAMESPACE = 6, ROOT = 7, LANDLOCKED = 8 };
 
@@ -53,6 +54,8 @@ static struct child {
   uint32_t id;
   pid_t pid; // 0: free
 } children[MAX_CHILDREN];
+
+static int guarded;
 
 static union {
   struct start start;
@@ -261,6 +264,10 @@ static void start(size_t length, int *fds, uint32_t count) {
     answer(FAILED, id, EINVAL, REQUEST);
     return;
   }
+  if (guarded && count == 0) {
+    answer(FAILED, id, EPERM, REQUEST);
+    return;
+  }
   struct child *child = NULL;
   for (int i = 0; i < MAX_CHILDREN && !child; i++)
     if (!children[i].pid) child = &children[i];
@@ -330,6 +337,8 @@ static void serve(void) {
     start((size_t)length, fds, count);
   } else if (packet.start.kind == KILL) {
     signal_child((size_t)length);
+  } else if (packet.start.kind == GUARD) {
+    guarded = 1;
   }
   for (uint32_t i = 0; i < count; i++) close(fds[i]);
 }

@@ -33,7 +33,7 @@ export interface Contents<File extends string = string> {
   readonly environment: Readonly<Record<string, string>>;
   /** Beginnings of the variables that no role keeps. */
   readonly dropped: readonly string[];
-  /** Beginnings of those that all roles keep nevertheless. */
+  /** Those that all roles keep nevertheless, with their values. */
   readonly kept: readonly string[];
 }
 

@@ -45,7 +45,7 @@ struct header {
   word environ_slot; // a pointer to the C library's `environ`, as linked
   offset environment; // a list of NAME=VALUE that replaces every DENO_*
   offset dropped;     // a list of beginnings of variables that are left out
-  offset kept;        // a list of beginnings of those that are not
+  offset kept;        // a list of NAME=VALUE that are not
   offset roles;       // the last one is for every name
   offset files;
 };
@@ -184,14 +184,12 @@ static const struct role *choose(const char *name) {
   return role;
 }
 
-static int begins_like_one(const char *variable, offset list) {
-  for (const char *beginning = at(list); *beginning; beginning = next(beginning))
+static int is_dropped(const char *variable) {
+  for (const char *one = at(header.kept); *one; one = next(one))
+    if (same(variable, one)) return 0;
+  for (const char *beginning = at(header.dropped); *beginning; beginning = next(beginning))
     if (begins(variable, beginning)) return 1;
   return 0;
-}
-
-static int is_dropped(const char *variable) {
-  return begins_like_one(variable, header.dropped) && !begins_like_one(variable, header.kept);
 }
 
 // What the kernel puts at the top of the stack: argc, argv, 0, envp, 0, pairs of the auxiliary vector.

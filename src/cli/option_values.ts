@@ -34,6 +34,6 @@ export function repeatedOrNot(
 /** `--sandbox`, of all commands that start workers. */
 export function sandboxOption(): Option {
   const text = "how workers are jailed: reduced does without namespaces and Landlock, " +
-    "debug names a system call that a policy lacks";
+    "debug ends workers and monitor at a system call that their rules lack, and names it";
   return new Option("--sandbox <mode>", text).choices(sandboxModes);
 }

@@ -3,6 +3,8 @@ import type { CallRule } from "../sandbox/mod.ts";
 
 /** What threads are made with by the C library: memory, files, handlers and process are shared. */
 const THREAD = 0x3d_0f00;
+const PROT_READ_EXEC = 5;
+const PROT_READ_WRITE_EXEC = 7;
 
 /** What the monitor and the threads of its vCPUs have in common. */
 const commonCalls: readonly CallRule[] = [
@@ -14,7 +16,7 @@ const commonCalls: readonly CallRule[] = [
       among: { "KVMIO": 0xae00 },
       ignoring: { "its number, direction and size": 0xffff_00ff },
     }],
-    why: "the machine: of KVM's descriptors, which are those that there are",
+    why: "the machine; KVM itself says what each of its descriptors takes",
   },
   { calls: ["read", "write", "preadv2"], why: "kicks, calls, and words of one thread to another" },
   {
@@ -22,6 +24,20 @@ const commonCalls: readonly CallRule[] = [
     why: "the runtime's loop, which runs when a vCPU's thread ends",
   },
   ...engineCalls,
+  {
+    calls: ["mprotect", "pkey_mprotect"],
+    when: [{
+      argument: 2,
+      what: "the protection",
+      among: {
+        "PROT_READ|PROT_WRITE|PROT_EXEC": PROT_READ_WRITE_EXEC,
+        "PROT_READ|PROT_EXEC": PROT_READ_EXEC,
+      },
+    }],
+    why:
+      "the engine makes code where it may be written to anyhow, and functions of the native library get their ways in when they are first called",
+  },
+  ...memoryCalls,
 ];
 
 /** What the engine or the C library asks, and does without. */
@@ -39,17 +55,6 @@ const askedCalls: readonly CallRule[] = [
  */
 export const vcpuCalls: readonly CallRule[] = [
   ...commonCalls,
-  ...memoryCalls,
-  {
-    calls: ["mprotect"],
-    when: [{
-      argument: 2,
-      what: "the protection",
-      among: { "PROT_READ|PROT_WRITE|PROT_EXEC": 7, "PROT_READ|PROT_EXEC": 5 },
-    }],
-    why:
-      "the engine makes code where it may be written to anyhow, and ways into functions of the native library that are called for the first time",
-  },
   {
     calls: ["openat"],
     answer: { EACCES: 13 },
@@ -59,9 +64,9 @@ export const vcpuCalls: readonly CallRule[] = [
 ];
 
 /**
- * All that the monitor does once its devices are open. No program is executed, no process started or looked into, no
- * network reached, nothing mounted, no namespace entered. Files are still opened by their paths: snapshots, kernels,
- * sockets that its guest may reach.
+ * All that the monitor does once its devices are open. It executes no program, makes no process, reaches no network,
+ * mounts nothing, enters no namespace. Files are still opened by their paths: snapshots, kernels, sockets that its guest
+ * may reach.
  */
 export const monitorCalls: readonly CallRule[] = [
   ...commonCalls,
@@ -81,7 +86,7 @@ export const monitorCalls: readonly CallRule[] = [
   },
   {
     calls: ["connect", "bind", "listen", "getsockname", "getpeername", "getsockopt", "setsockopt"],
-    why: "the same",
+    why: "the same sockets",
   },
   {
     calls: ["eventfd2", "memfd_create", "pipe2", "dup", "dup3"],
@@ -97,6 +102,8 @@ export const monitorCalls: readonly CallRule[] = [
         F_SETFD: 2,
         F_GETFL: 3,
         F_SETFL: 4,
+        F_GETLK: 5,
+        F_SETLK: 6,
         F_OFD_GETLK: 36,
         F_OFD_SETLK: 37,
         F_DUPFD_CLOEXEC: 1030,
@@ -104,46 +111,56 @@ export const monitorCalls: readonly CallRule[] = [
         F_GET_SEALS: 1034,
       },
     }],
-    why: "the same, and locks of disk images; nobody is made the owner of a descriptor",
+    why:
+      "modes, seals, locks of disk images and of the runtime's caches; nobody is made the owner of a descriptor",
   },
   {
     calls: ["mmap"],
-    when: [{ argument: 2, what: "the protection", never: { PROT_EXEC: 4 } }],
-    why: "memory of guests, of the engine and of threads; what is mapped is no code",
+    when: [
+      { argument: 2, what: "the protection", never: { PROT_EXEC: 4 } },
+      {
+        argument: 3,
+        what: "the flags",
+        among: { MAP_SHARED: 1, MAP_PRIVATE: 2 },
+        ignoring: { MAP_FIXED: 0x10, MAP_NORESERVE: 0x4000, MAP_POPULATE: 0x8000 },
+      },
+    ],
+    why: "memory of guests, and files as data",
   },
   {
-    calls: ["mprotect"],
-    why: "the same, wherever it was",
+    calls: ["mmap"],
+    when: [
+      { argument: 2, what: "the protection", among: { "PROT_READ|PROT_EXEC": PROT_READ_EXEC } },
+      { argument: 3, what: "the flags", among: { "MAP_PRIVATE|MAP_FIXED": 0x12 } },
+    ],
+    why:
+      "the engine maps its own code once more for threads of later vCPUs, where they can call it directly",
   },
   {
     calls: [
-      ...[
-        "openat",
-        "newfstatat",
-        "fstat",
-        "statx",
-        "stat",
-        "lstat",
-        "access",
-        "readlink",
-        "getdents64",
-      ],
-      ...["lseek", "getcwd"],
-    ] as const,
+      "openat",
+      "newfstatat",
+      "fstat",
+      "statx",
+      "stat",
+      "lstat",
+      "access",
+      "readlink",
+      "getdents64",
+    ],
     why: "snapshots, kernels, the runtime directory, what the host is like",
   },
   {
-    calls: [
-      ...["mkdir", "rename", "unlink", "unlinkat", "rmdir", "chmod", "fchmod", "chown"],
-      ...["ftruncate", "fallocate"],
-    ] as const,
-    why: "the same",
+    calls: ["mkdir", "rename", "unlink", "unlinkat", "rmdir", "chmod", "fchmod", "chown", "getcwd"],
+    why: "snapshots, and sockets and folders of its own",
   },
   {
-    calls: [
-      ...["pread64", "pwrite64", "preadv", "pwritev", "pwritev2", "sendfile", "fdatasync", "fsync"],
-    ] as const,
+    calls: ["pread64", "pwrite64", "preadv", "pwritev", "pwritev2", "sendfile", "lseek"],
     why: "memory of guests from and to files",
+  },
+  {
+    calls: ["ftruncate", "fallocate", "fdatasync", "fsync"],
+    why: "the size of files, and their safety",
   },
   {
     calls: ["ioctl"],
@@ -155,6 +172,10 @@ export const monitorCalls: readonly CallRule[] = [
         TCSETS: 0x5402,
         TCSETSW: 0x5403,
         TCSETSF: 0x5404,
+        TCGETS2: 0x802c_542a,
+        TCSETS2: 0x402c_542b,
+        TCSETSW2: 0x402c_542c,
+        TCSETSF2: 0x402c_542d,
         TIOCGWINSZ: 0x5413,
         FIONBIO: 0x5421,
       },
@@ -169,21 +190,18 @@ export const monitorCalls: readonly CallRule[] = [
   {
     calls: ["clone"],
     when: [{ argument: 0, what: "the flags", among: { "those of a thread": THREAD } }],
-    why: "threads",
+    why: "threads of the runtime and of vCPUs",
   },
   {
     calls: ["clone3"],
     answer: { ENOSYS: 38 },
     why: "the C library takes clone then, whose flags can be seen",
   },
-  {
-    calls: ["seccomp"],
-    why: "threads of vCPUs give up more",
-  },
+  { calls: ["seccomp"], why: "threads of vCPUs give up more" },
   {
     calls: ["prctl"],
     when: [{ argument: 0, what: "the option", among: { PR_SET_NO_NEW_PRIVS: 38 } }],
-    why: "the same",
+    why: "the C library's way to do so begins with it",
   },
   {
     calls: ["rt_sigaction", "wait4"],

@@ -179,8 +179,8 @@ export class RunningVm implements VmControl, AsyncDisposable {
       provides: provisions.names,
       startedAt: this.#startedAt.toISOString(),
     });
-    // Before threads of vCPUs begin, which keep themselves to less.
-    const vcpuFilter = this.#confined ? confineMonitor(this.#sandbox) : undefined;
+    // Before threads of vCPUs keep themselves to less: one filter for all is possible only while none has its own.
+    const vcpuFilter = this.#confined ? confineMonitor(host.starter) : undefined;
     for (let first = true;; first = false) {
       const end = await this.#runOnce({
         host,

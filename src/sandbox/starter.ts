@@ -21,6 +21,7 @@ import {
   Answer,
   AnswerPacket,
   encodeStart,
+  GuardRequest,
   KillRequest,
   PROGRAM_TARGET,
   Request,
@@ -143,6 +144,14 @@ export class Starter implements Disposable {
     this.#pending.set(id, { program, started });
     if (!this.#send(packet, fds)) this.#fail(id, new StartError(program, "starter", 0));
     return started.promise;
+  }
+
+  /**
+   * From here on a process is started only when it is given a descriptor, as all of ours are: whoever can write to the
+   * starter's socket, but send no descriptor by it, starts nothing.
+   */
+  guard(): void {
+    this.#send(GuardRequest.encode({ kind: Request.Guard, id: 0 }));
   }
 
   /** Ends the starter and with it everything it started; resolves when it is gone. */

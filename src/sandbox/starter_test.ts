@@ -309,6 +309,17 @@ Deno.test("signals of the terminal do not end the starter", async () => {
   });
 });
 
+Deno.test("a starter that is guarded starts nothing that is given no descriptor", async () => {
+  await withStarter(async (starter) => {
+    assert.equal(await outputOf(starter, ["/bin/echo", "before"]), "before\n");
+    starter.guard();
+    await assert.rejects(starter.start({ argv: ["/bin/true"], env: {} }), {
+      message: "Cannot start /bin/true: the request was refused (operation not permitted)",
+    });
+    assert.equal(await outputOf(starter, ["/bin/echo", "with its output"]), "with its output\n");
+  });
+});
+
 Deno.test("malformed requests are refused, and the starter goes on", async () => {
   const [ours, theirs] = socketPair(SocketType.SeqPacket);
   using socket = ours;

@@ -117,8 +117,11 @@ Deno.test("hostile code in a monitor's place, and on the thread of a vCPU, gets 
     const said = await runAs("ourselves", here("run_attempts.ts"), [parts]);
     const { monitor, vcpu } = JSON.parse(said) as Record<string, Results>;
     assert.deepEqual(escapesOf(vcpu), LEFT_TO_A_VCPU);
-    const left = escapesOf(monitor).filter((name) => !LEFT_TO_A_MONITOR.includes(name));
-    assert.deepEqual(left, []);
+    const mine = Deno.uid() === 0 ? [] : ["open /dev/kvm", "open its own memory"];
+    assert.deepEqual(
+      new Set([...escapesOf(monitor), ...mine]),
+      new Set([...LEFT_TO_A_MONITOR, ...mine]),
+    );
   } finally {
     await Deno.remove(folder, { recursive: true });
   }

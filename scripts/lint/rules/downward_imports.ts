@@ -17,7 +17,7 @@ export const downwardImports: Deno.lint.Rule = {
       if (!rooms.includes(to.room)) {
         return context.report({ node: source, message: `There is no room src/${to.room}.` });
       }
-      const isTest = /_test\.ts$|^testing(\.ts$|\/)|^scripts\/test\//.test(from.path);
+      const isTest = /_test\.ts$|^testing(\.ts$|\/)|^(scripts\/test|tests)\//.test(from.path);
       if (to.path !== "mod.ts" && !(isTest && to.path === "testing.ts")) {
         context.report({
           node: source,
