@@ -2,7 +2,6 @@
 
 export { BlkDevice, type BlkOptions, Disk, DiskError } from "./blk/mod.ts";
 export { ConsoleDevice } from "./console/mod.ts";
-export { guestCalls } from "./guest_calls.ts";
 export {
   NetDevice,
   type NetEnd,

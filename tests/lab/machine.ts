@@ -19,7 +19,7 @@ import {
 } from "../../scripts/lab/mod.ts";
 import { spectrumCommand } from "../../scripts/spectrum_command.ts";
 import { systemdImage } from "./systemd_image.ts";
-import { attemptsLibrary, guestProgram } from "./guest_program.ts";
+import { guestProgram } from "./guest_program.ts";
 import { wlFiles } from "./wl/guest_files.ts";
 import { openStage, type Stage, type StageProcess } from "../../scripts/stage.ts";
 
@@ -63,8 +63,7 @@ export class Bench implements AsyncDisposable {
       new URL("recovery/disk_load.c", import.meta.url),
     );
     const vsock = await guestProgram("vsock", new URL("../vsock/vsock_guest.c", import.meta.url));
-    const debian = await debianGuest();
-    const small = await smallGuest([load, vsock, await attemptsLibrary()]);
+    const debian = await debianGuest(), small = await smallGuest([load, vsock]);
     const wl = {
       debian: await debianGuest(await wlFiles("debian")),
       small: await smallGuest(await wlFiles("small"), WL_PROFILE),
