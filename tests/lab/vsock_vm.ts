@@ -11,10 +11,11 @@ const BYTES = 3000;
 
 /** Programs of the device VM, which reach the application VM and are reached from it. */
 const SOCKETS = `
+# Libraries are found here by links, which a root of a device's own would not have.
 export HOME=/tmp DENO_DIR=/dev/null/deno DENO_NO_UPDATE_CHECK=1 NO_COLOR=1
 run="deno run ${monitorFlags.join(" ")}"
 $run /work/host.js echo /run/app.sock 6000 &
-$run /work/spectrum.js guest serve &
+$run /work/spectrum.js guest serve --sandbox reduced &
 until $run /work/host.js call /run/app.sock 5000 ${CONNECTIONS} ${BYTES}; do sleep 1; done 2>/dev/null
 wait
 `;
