@@ -13,6 +13,7 @@ export {
 export { policies } from "./policies.ts";
 export { engineCalls, memoryCalls } from "./runtime_calls.ts";
 export { RngDevice } from "./rng/mod.ts";
+export { descriptorCommands } from "./vhost_calls.ts";
 export { MOST_CONNECTIONS, VsockDevice, type VsockOptions } from "./vsock/mod.ts";
 export { WlDevice, type WlOptions } from "./wl/mod.ts";
 export {

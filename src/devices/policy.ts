@@ -11,8 +11,14 @@ export interface KindPolicy {
   readonly calls?: Policy["calls"];
 }
 
+const noNewCode: Policy["measures"][number] = {
+  measure: "no new code",
+  why: "the engine's place for code could be written to; it is fast enough without",
+};
+
 /** The policy of a device's worker: what the runtime needs, and what its kind adds. */
 export function workerPolicy(name: string, kind: KindPolicy): Policy {
+  const compiles = kind.compiles ?? true;
   return {
     name,
     user: { is: "own", why: "it owns no file and no other process, of this VM or of another" },
@@ -41,18 +47,12 @@ export function workerPolicy(name: string, kind: KindPolicy): Policy {
       ...kind.files ?? [],
     ],
     limits: [
-      kind.compiles === false
-        ? {
-          resource: "data",
-          most: 2 ** 29,
-          why: "a heap that leaks ends itself, not the host",
-        }
-        : {
-          resource: "data",
-          most: 2 ** 30,
-          why:
-            "the engine sets aside half of it for code; a heap that leaks ends itself, not the host",
-        },
+      {
+        resource: "data",
+        most: compiles ? 2 ** 30 : 2 ** 29,
+        why: (compiles ? "the engine sets aside half of it for code; " : "") +
+          "a heap that leaks ends itself, not the host",
+      },
       {
         resource: "processes",
         most: 512,
@@ -65,14 +65,7 @@ export function workerPolicy(name: string, kind: KindPolicy): Policy {
     measures: [
       { measure: "no capabilities", why: "nothing that it does needs one" },
       { measure: "landlock", why: "the files once more, should the root have a hole" },
-      ...(kind.compiles === false
-        ? [
-          {
-            measure: "no new code",
-            why: "the engine's place for code could be written to; it is fast enough without",
-          } as const,
-        ]
-        : []),
+      ...(compiles ? [] : [noNewCode]),
     ],
     // The first rules are the first to be compared with; the runtime's has the last word on ioctl.
     calls: [...vhostCalls, ...kind.calls ?? [], ...runtimeCalls],

@@ -1,4 +1,15 @@
-import type { CallRule } from "../sandbox/mod.ts";
+import type { CallRule, Named } from "../sandbox/mod.ts";
+
+/** Commands of fcntl for modes and seals of a descriptor, and copies of it. */
+export const descriptorCommands: Named = {
+  F_GETFD: 1,
+  F_SETFD: 2,
+  F_GETFL: 3,
+  F_SETFL: 4,
+  F_DUPFD_CLOEXEC: 1030,
+  F_ADD_SEALS: 1033,
+  F_GET_SEALS: 1034,
+};
 
 /** What every device does, as a backend of vhost-user that waits for events. */
 export const vhostCalls: readonly CallRule[] = [
@@ -34,19 +45,7 @@ export const vhostCalls: readonly CallRule[] = [
   { calls: ["fstat"], why: "the same in later C libraries" },
   {
     calls: ["fcntl"],
-    when: [{
-      argument: 1,
-      what: "the command",
-      among: {
-        F_GETFD: 1,
-        F_SETFD: 2,
-        F_GETFL: 3,
-        F_SETFL: 4,
-        F_DUPFD_CLOEXEC: 1030,
-        F_ADD_SEALS: 1033,
-        F_GET_SEALS: 1034,
-      },
-    }],
+    when: [{ argument: 1, what: "the command", among: descriptorCommands }],
     why:
       "modes and seals of what it is given, and copies; nobody is made the owner of a descriptor",
   },

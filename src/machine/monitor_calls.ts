@@ -1,4 +1,4 @@
-import { engineCalls, memoryCalls } from "../devices/mod.ts";
+import { descriptorCommands, engineCalls, memoryCalls } from "../devices/mod.ts";
 import type { CallRule } from "../sandbox/mod.ts";
 
 /** What threads are made with by the C library: memory, files, handlers and process are shared. */
@@ -98,17 +98,11 @@ export const monitorCalls: readonly CallRule[] = [
       argument: 1,
       what: "the command",
       among: {
-        F_GETFD: 1,
-        F_SETFD: 2,
-        F_GETFL: 3,
-        F_SETFL: 4,
+        ...descriptorCommands,
         F_GETLK: 5,
         F_SETLK: 6,
         F_OFD_GETLK: 36,
         F_OFD_SETLK: 37,
-        F_DUPFD_CLOEXEC: 1030,
-        F_ADD_SEALS: 1033,
-        F_GET_SEALS: 1034,
       },
     }],
     why:
