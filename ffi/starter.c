@@ -10,8 +10,9 @@
 // jail (jail.c); one target number per descriptor that comes with the packet (-1: the program itself); two numbers per
 // limit, a resource of setrlimit and the most; then argc + envc + files strings, each with its NUL. For KILL: a signal.
 // Answer, four words: kind, id, and for STARTED the process, for FAILED errno and stage, for EXITED
-// status and signal. GUARD, from a monitor that is about to confine itself: from then on no process is started that is
-// given nothing. A thread that can send but bytes, not descriptors, starts nothing.
+// status and signal. SEAL, from a monitor whose guest is about to run: from then on only what was asked for before is
+// started, to the byte, with the same executable if that is given. All of that is given descriptors: a thread that can
+// send none starts nothing.
 
 #define _GNU_SOURCE
 #include <errno.h>
@@ -34,7 +35,7 @@
 
 enum { SOCKET = 3, MAX_CHILDREN = 128, MAX_FDS = 64, MAX_STRINGS = 256, MAX_TARGET = 200, MAX_FILES = 65536, MAX_PACKET = 65536 };
 static const uint32_t NOBODY_ELSE = ~0u;
-enum { START = 1, KILL = 2, GUARD = 3 };
+enum { START = 1, KILL = 2, SEAL = 3 };
 enum { STARTED = 1, FAILED = 2, EXITED = 3 };
 enum stage { REQUEST = 1, FORK = 2, DESCRIPTORS = 3, JAIL = 4, EXEC = 5, NAMESPACE = 6, ROOT = 7, LANDLOCKED = 8 };
 
@@ -55,7 +56,16 @@ static struct child {
   pid_t pid; // 0: free
 } children[MAX_CHILDREN];
 
-static int guarded;
+// A request without its number, and the file that its program is, if a descriptor is the program.
+static struct known {
+  struct known *next;
+  dev_t device;
+  ino_t inode;
+  size_t length;
+  char bytes[];
+} *known;
+
+static int sealed;
 
 static union {
   struct start start;
@@ -256,6 +266,24 @@ static int parse(size_t length, uint32_t count, struct process *out, char **text
   return at == end && targets_sound(out->targets, count) && jail_sound(&out->jail) ? 0 : -1;
 }
 
+// Whether this was asked for before the starter was sealed. Takes the request's number away.
+static int permitted(size_t length, const struct process *process) {
+  struct stat program = {0};
+  for (uint32_t i = 0; i < process->how->descriptors; i++)
+    if (process->targets[i] < 0 && fstat(process->fds[i], &program)) return 0;
+  packet.start.id = 0;
+  for (struct known *one = known; one; one = one->next)
+    if (one->length == length && one->device == program.st_dev && one->inode == program.st_ino &&
+        !memcmp(one->bytes, packet.bytes, length))
+      return 1;
+  struct known *new = sealed ? NULL : malloc(sizeof *new + length);
+  if (!new) return 0;
+  *new = (struct known){known, program.st_dev, program.st_ino, length};
+  memcpy(new->bytes, packet.bytes, length);
+  known = new;
+  return 1;
+}
+
 static void start(size_t length, int *fds, uint32_t count) {
   char *text[3 * (MAX_STRINGS + 1)];
   struct process process = {.fds = fds};
@@ -264,7 +292,7 @@ static void start(size_t length, int *fds, uint32_t count) {
     answer(FAILED, id, EINVAL, REQUEST);
     return;
   }
-  if (guarded && count == 0) {
+  if (!permitted(length, &process)) {
     answer(FAILED, id, EPERM, REQUEST);
     return;
   }
@@ -337,8 +365,8 @@ static void serve(void) {
     start((size_t)length, fds, count);
   } else if (packet.start.kind == KILL) {
     signal_child((size_t)length);
-  } else if (packet.start.kind == GUARD) {
-    guarded = 1;
+  } else if (packet.start.kind == SEAL) {
+    sealed = 1;
   }
   for (uint32_t i = 0; i < count; i++) close(fds[i]);
 }

@@ -180,7 +180,7 @@ export class RunningVm implements VmControl, AsyncDisposable {
       startedAt: this.#startedAt.toISOString(),
     });
     // Before threads of vCPUs keep themselves to less: one filter for all is possible only while none has its own.
-    const vcpuFilter = this.#confined ? confineMonitor(host.starter) : undefined;
+    const vcpuFilter = this.#confined ? confineMonitor(host.starter.sandbox) : undefined;
     for (let first = true;; first = false) {
       const end = await this.#runOnce({
         host,
@@ -233,6 +233,8 @@ export class RunningVm implements VmControl, AsyncDisposable {
     let end: MachineEnd;
     try {
       if (this.#quitting.signal.aborted) cycle.machine.quit();
+      // From the guest's first instruction on.
+      if (this.#confined) parts.host.starter.seal();
       this.#enter(cycle);
       end = await cycle.run();
     } finally {

@@ -21,10 +21,10 @@ import {
   Answer,
   AnswerPacket,
   encodeStart,
-  GuardRequest,
   KillRequest,
   PROGRAM_TARGET,
   Request,
+  SealRequest,
   stageOf,
 } from "./starter_protocol.ts";
 
@@ -146,12 +146,9 @@ export class Starter implements Disposable {
     return started.promise;
   }
 
-  /**
-   * From here on a process is started only when it is given a descriptor, as all of ours are: whoever can write to the
-   * starter's socket, but send no descriptor by it, starts nothing.
-   */
-  guard(): void {
-    this.#send(GuardRequest.encode({ kind: Request.Guard, id: 0 }));
+  /** From here on only what was started before is started again: the same, but for which descriptors it is given. */
+  seal(): void {
+    this.#send(SealRequest.encode({ kind: Request.Seal, id: 0 }));
   }
 
   /** Ends the starter and with it everything it started; resolves when it is gone. */

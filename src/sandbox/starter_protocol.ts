@@ -4,7 +4,7 @@ import { struct, u32 } from "../codec/mod.ts";
 import type { StartStage } from "./start_error.ts";
 
 /** Kinds of request. */
-export const Request = { Start: 1, Kill: 2, Guard: 3 } as const;
+export const Request = { Start: 1, Kill: 2, Seal: 3 } as const;
 
 /** Kinds of answer. */
 export const Answer = { Started: 1, Failed: 2, Exited: 3 } as const;
@@ -32,8 +32,8 @@ export const StartHead = struct({
 /** A kill request. */
 export const KillRequest = struct({ kind: u32, id: u32, signal: u32 });
 
-/** From here on nothing is started that is given no descriptor. It has no answer. */
-export const GuardRequest = struct({ kind: u32, id: u32 });
+/** From here on nothing is started that was not asked for before. It has no answer. */
+export const SealRequest = struct({ kind: u32, id: u32 });
 
 /** Every answer. `a` and `b`: process and 0; errno and stage; status and signal. */
 export const AnswerPacket = struct({ kind: u32, id: u32, a: u32, b: u32 });

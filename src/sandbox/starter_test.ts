@@ -309,14 +309,27 @@ Deno.test("signals of the terminal do not end the starter", async () => {
   });
 });
 
-Deno.test("a starter that is guarded starts nothing that is given no descriptor", async () => {
+Deno.test("a starter that is sealed starts only what it has started before", async () => {
   await withStarter(async (starter) => {
-    assert.equal(await outputOf(starter, ["/bin/echo", "before"]), "before\n");
-    starter.guard();
-    await assert.rejects(starter.start({ argv: ["/bin/true"], env: {} }), {
-      message: "Cannot start /bin/true: the request was refused (operation not permitted)",
+    const refused = (program: string) => ({
+      message: `Cannot start ${program}: the request was refused (operation not permitted)`,
     });
-    assert.equal(await outputOf(starter, ["/bin/echo", "with its output"]), "with its output\n");
+    const echo = (word: string) => outputOf(starter, ["/bin/echo", word]);
+    const run = async (program: string, path: string) => {
+      using file = openFile(path);
+      const child = await starter.start({ argv: [program], env: {}, program: file });
+      return await child.exited;
+    };
+    assert.equal(await echo("before"), "before\n");
+    assert.deepEqual(await run("one", "/bin/true"), { status: 0 });
+    starter.seal();
+    assert.equal(await echo("before"), "before\n");
+    assert.equal(await echo("before"), "before\n");
+    await assert.rejects(echo("after"), refused("/bin/echo"));
+    await assert.rejects(starter.start({ argv: ["/bin/true"], env: {} }), refused("/bin/true"));
+    assert.deepEqual(await run("one", "/bin/true"), { status: 0 });
+    await assert.rejects(run("two", "/bin/true"), refused("two"));
+    await assert.rejects(run("one", "/bin/false"), refused("one"), "of the same name");
   });
 });
 

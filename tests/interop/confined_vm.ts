@@ -5,15 +5,20 @@
 
 import assert from "node:assert/strict";
 import { ControlServer } from "../../src/control/mod.ts";
-import type { SandboxMode } from "../../src/sandbox/mod.ts";
 import { Log } from "../../src/machine/mod.ts";
 import { TinyVm } from "../../src/machine/testing.ts";
+import { type SandboxMode, Starter, StartError } from "../../src/sandbox/mod.ts";
 
 const [folder, sandbox] = Deno.args as [string, SandboxMode];
 const confined = { confined: true, sandbox };
 const disk = `${folder}/disk.img`;
 Deno.writeFileSync(disk, new Uint8Array(65536));
 const say = (what: string) => console.log(what);
+
+/** The starter that the VM has, for what hostile code in a monitor would have it do. */
+let starter: Starter | undefined;
+const spawn = Starter.spawn;
+Starter.spawn = (...how) => starter = spawn(...how);
 
 {
   const input = { name: "confined", cpus: 2, rng: {}, disk: [{ path: disk }] };
@@ -23,6 +28,8 @@ const say = (what: string) => console.log(what);
   const log = new Log({ format: "text", level: "error" });
   await using _server = new ControlServer(vm, { dir: vm.runtime.path, log });
   say("runs");
+  assert.ok(starter !== undefined);
+  await assert.rejects(starter.start({ argv: ["/bin/true"], env: {} }), StartError);
   await vm.pause();
   await vm.snapshot(`${folder}/saved`);
   await vm.resume();

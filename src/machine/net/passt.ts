@@ -36,6 +36,26 @@ export interface PasstOptions {
   readonly log: Log;
 }
 
+/** How passt is started for a device, each time alike: a sealed starter starts nothing else. */
+export interface PasstPlan {
+  /** The program by its path, and its arguments. */
+  readonly argv: readonly string[];
+  readonly place: PrivatePlace;
+}
+
+/** @throws {MachineError} when it is not installed */
+export function planPasst({ config, device, log }: PasstOptions): PasstPlan {
+  const program = requireProgram(device);
+  const resolvers = hostResolvers();
+  if (resolvers.loopback !== undefined && config.dns === undefined) {
+    log.warn(
+      `the host's resolver ${resolvers.loopback} may be out of the guest's reach; name another: dns = ["ADDRESS"]`,
+    );
+  }
+  const place = new PrivatePlace();
+  return { argv: [program, ...passtArguments(place.socket, config, resolvers)], place };
+}
+
 /**
  * One process of passt, which connects a guest to the host's network with the rights of an ordinary program. It serves
  * one stream after the other, and keeps the guest's connections meanwhile.
@@ -56,17 +76,13 @@ export class Passt implements Disposable {
   /**
    * Starts it, and waits until it listens.
    *
-   * @throws {MachineError} when it is not installed, or ends, with what it said
+   * @throws {MachineError} when it ends, with what it said
    */
-  static async start({ starter, config, device, log }: PasstOptions): Promise<Passt> {
-    const program = requireProgram(device);
-    const resolvers = hostResolvers();
-    if (resolvers.loopback !== undefined && config.dns === undefined) {
-      log.warn(
-        `the host's resolver ${resolvers.loopback} may be out of the guest's reach; name another: dns = ["ADDRESS"]`,
-      );
-    }
-    using place = new PrivatePlace();
+  static async start(
+    { argv, place }: PasstPlan,
+    { starter, device, log }: PasstOptions,
+  ): Promise<Passt> {
+    using _made = place.make(device);
     const [output, theirs] = pipe();
     using given = theirs;
     const warn = limited((line) => log.warn(`passt: ${line}`));
@@ -76,7 +92,7 @@ export class Passt implements Disposable {
     let child: Child;
     try {
       child = await starter.start({
-        argv: [program, ...passtArguments(place.socket, config, resolvers)],
+        argv,
         env: {},
         stderr: given,
         policy: passtPolicy,
@@ -142,15 +158,23 @@ async function whenListening(child: Child, place: PrivatePlace): Promise<Way | u
  * A directory for the socket alone, until somebody listens at it: in `/tmp`, where Debian's AppArmor profile lets
  * passt make one, and of the user that it runs as.
  */
-class PrivatePlace implements Disposable {
-  readonly #path = Deno.makeTempDirSync({ dir: "/tmp", prefix: "spectrum-passt-" });
-
-  constructor() {
-    if (Deno.uid() === 0) Deno.chownSync(this.#path, NOBODY, NOBODY);
-  }
+class PrivatePlace {
+  readonly #path = `/tmp/spectrum-passt-${crypto.randomUUID()}`;
 
   get socket(): string {
     return `${this.#path}/socket`;
+  }
+
+  /** Makes it, until what is returned is disposed of. @throws {MachineError} when somebody has taken its name */
+  make(device: string): Disposable {
+    try {
+      Deno.mkdirSync(this.#path, { mode: 0o700 });
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      throw new MachineError("host", `Cannot make a place for the passt of ${device}: ${reason}`);
+    }
+    if (Deno.uid() === 0) Deno.chownSync(this.#path, NOBODY, NOBODY);
+    return { [Symbol.dispose]: () => Deno.removeSync(this.#path, { recursive: true }) };
   }
 
   look(): Way | undefined {
@@ -162,9 +186,5 @@ class PrivatePlace implements Disposable {
       if (error instanceof OsError && ["ENOENT", "ECONNREFUSED"].includes(error.code)) return;
       throw error;
     }
-  }
-
-  [Symbol.dispose](): void {
-    Deno.removeSync(this.#path, { recursive: true });
   }
 }

@@ -1,7 +1,7 @@
 import { type Fd, OsError, type Owned } from "../../os/mod.ts";
 import { BackOff } from "../back_off.ts";
 import { MachineError } from "../outcome.ts";
-import { Passt, type PasstOptions } from "./passt.ts";
+import { Passt, type PasstOptions, type PasstPlan, planPasst } from "./passt.ts";
 
 /** How long an ended stream waits for the news of passt's end, in milliseconds. */
 const NEWS_MS = 200;
@@ -21,6 +21,7 @@ export interface UserNetworkOptions extends PasstOptions {
 export class UserNetwork implements Disposable {
   readonly #options: UserNetworkOptions;
   readonly #backOff = new BackOff();
+  #plan: PasstPlan | undefined;
   #passt: Passt | undefined;
   #hasEnded = false;
   /** Also the worker's; here it is watched for its end. */
@@ -64,7 +65,7 @@ export class UserNetwork implements Disposable {
   async #start(): Promise<void> {
     this.#passt?.[Symbol.dispose]();
     this.#passt = undefined;
-    const passt = await Passt.start(this.#options);
+    const passt = await Passt.start(this.#plan ??= planPasst(this.#options), this.#options);
     if (this.#over) {
       passt[Symbol.dispose]();
       throw new MachineError("host", "The VM has ended.");

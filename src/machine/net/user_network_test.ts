@@ -108,8 +108,9 @@ Deno.test("passt serves one stream after the other, and stays", async () => {
 });
 
 Deno.test("passt that is killed comes back with a new stream", async () => {
-  await withNetwork([], async ({ network, told, found }) => {
+  await withNetwork([], async ({ network, starter, told, found }) => {
     await network.open();
+    starter.seal();
     for (let round = 1; round <= 3; round++) {
       const { pid } = network;
       assert.ok(pid !== undefined);
