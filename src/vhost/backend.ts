@@ -199,7 +199,8 @@ export class Backend implements Disposable {
 
   #setMemoryTable({ request, payload, fds }: IncomingMessage): void {
     const count = new DataView(payload.buffer).getUint32(0, true);
-    if (payload.length !== memoryTableSize(count) || count !== fds.length) {
+    // A frontend may send room for more than it has, as Linux does.
+    if (payload.length < memoryTableSize(count) || count !== fds.length) {
       const detail = `${payload.length} bytes and ${fds.length} descriptors for ${count} regions`;
       throw broke(request, "wrong-size", detail);
     }

@@ -81,9 +81,11 @@ export class BackendConnection implements Disposable {
   #serve(message: IncomingMessage): void {
     const { request, fds } = message;
     const shape = messageShapes.get(request);
-    const wantsReply = (message.flags & HeaderFlags.NeedReply) !== 0 && this.handler.replyAck();
+    // Asked afterwards: the message by which acknowledgements are agreed on may itself want one, as that of Linux does.
+    const wantsReply = () =>
+      (message.flags & HeaderFlags.NeedReply) !== 0 && this.handler.replyAck();
     if (shape === undefined) {
-      if (!wantsReply) throw broke(request, "unexpected", "this backend does not know it");
+      if (!wantsReply()) throw broke(request, "unexpected", "this backend does not know it");
       this.#send(request, U64.encode({ value: 1n }));
       return;
     }
@@ -100,11 +102,11 @@ export class BackendConnection implements Disposable {
     } catch (error) {
       if (!(error instanceof BackendRefusal)) throw error;
       // A frontend that does not ask would go on as if all were well.
-      if (!wantsReply) throw broke(request, "value", error.message);
+      if (!wantsReply()) throw broke(request, "value", error.message);
       this.log(`Cannot do ${frontendMessageName(request)}: ${error.message}`);
       failed = true;
     }
-    if (wantsReply) this.#send(request, U64.encode({ value: failed ? 1n : 0n }));
+    if (wantsReply()) this.#send(request, U64.encode({ value: failed ? 1n : 0n }));
   }
 
   #send(request: number, payload: Uint8Array, fds: readonly Owned<Fd>[] = []): void {

@@ -102,6 +102,14 @@ Deno.test("queues go on when memory is replaced under them", () => {
   roundTrip(scene, driver);
 });
 
+Deno.test("agreeing on acknowledgements is acknowledged", () => {
+  using scene = new Scene();
+  const agree = (features: bigint) =>
+    scene.frontend.confirm(Message.SetProtocolFeatures, U64.encode({ value: features }));
+  assert.equal(agree(ProtocolFeature.Mq), undefined);
+  assert.equal(agree(ProtocolFeature.ReplyAck), true);
+});
+
 Deno.test("a reset takes queues away and leaves the connection", () => {
   const { scene, driver } = running();
   using _scene = scene;
