@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import type { Progress } from "../progress.ts";
+import { lockBuilds } from "./build_lock.ts";
 import { CompileProgress } from "./compile_progress.ts";
 import { configureKernel } from "./configure_kernel.ts";
 import { contentHash } from "./content_hash.ts";
@@ -8,12 +9,7 @@ import { guestDrivers } from "./drivers.ts";
 import { driversFragment, type GuestDriver, installDrivers } from "./guest_driver.ts";
 import { KernelBuildError } from "./kernel_build_error.ts";
 import { parseKernelConfig } from "./kernel_config.ts";
-import {
-  cachedKernelSource,
-  fetchKernelSource,
-  kernelBuildDir,
-  type KernelSource,
-} from "./kernel_source.ts";
+import { cachedKernelSource, fetchKernelSource, type KernelSource } from "./kernel_source.ts";
 import { make } from "./make.ts";
 import { type Profile, profileFragment } from "./profiles.ts";
 import { run } from "../run.ts";
@@ -25,7 +21,7 @@ import {
   smallKernelDir,
   type SmallKernelRecord,
 } from "./small_kernel.ts";
-import { missingPackages } from "./toolchain.ts";
+import { requireToolchain } from "./toolchain.ts";
 
 /** What to build, and how. */
 export interface KernelBuildOptions {
@@ -63,15 +59,7 @@ export async function buildKernel(options: KernelBuildOptions): Promise<SmallKer
   }
 
   await requireToolchain();
-  await Deno.mkdir(kernelBuildDir(cacheDir), { recursive: true });
-  using lock = await Deno.open(join(kernelBuildDir(cacheDir), "lock"), {
-    create: true,
-    write: true,
-  });
-  if (!await lock.tryLock(true)) {
-    progress("waiting for another process that builds a kernel");
-    await lock.lock(true);
-  }
+  using _lock = await lockBuilds(cacheDir, progress);
   signal?.throwIfAborted();
   const source = await fetchKernelSource(cacheDir, progress, options)
     // A key that interrupts us also reaches apt and tar, whose complaints nobody wants to read then.
@@ -88,7 +76,7 @@ export async function buildKernel(options: KernelBuildOptions): Promise<SmallKer
   await Deno.mkdir(output, { recursive: true });
   progress("configuring the kernel");
   await installDrivers(source.tree, drivers);
-  await configureKernel(source.tree, output, fragment, signal);
+  await configureKernel({ tree: source.tree, output, fragment, signal });
   const compiled = await CompileProgress.start(output, profile, source.version, progress);
   await make({
     tree: source.tree,
@@ -144,15 +132,6 @@ async function identity(
 async function builtFrom(cacheDir: string, what: Identity): Promise<SmallKernel | undefined> {
   const kernel = await readSmallKernel(smallKernelDir(cacheDir, what));
   return kernel?.contentHash === what.contentHash ? kernel : undefined;
-}
-
-async function requireToolchain(): Promise<void> {
-  const missing = await missingPackages();
-  if (missing.length === 0) return;
-  throw new KernelBuildError(
-    "Cannot build a kernel: programs are missing on this machine. Install them:\n" +
-      `  ${Deno.uid() === 0 ? "" : "sudo "}apt-get install ${missing.join(" ")}`,
-  );
 }
 
 /** Copies what is kept beside its final place and renames, so that a kernel's folder is always whole. */

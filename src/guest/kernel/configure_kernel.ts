@@ -1,20 +1,23 @@
 import { join } from "node:path";
 import { KernelBuildError } from "./kernel_build_error.ts";
 import { lostOptions, parseKernelConfig } from "./kernel_config.ts";
-import { make } from "./make.ts";
+import { make, type MakeOptions } from "./make.ts";
+
+/** What is configured, and how. */
+export interface Configuration extends Pick<MakeOptions, "tree" | "variables" | "signal"> {
+  readonly output: string;
+  /** Lines of a `.config`; of an option set twice the last counts. */
+  readonly fragment: string;
+}
 
 /**
  * Configures a build: as `tinyconfig` does it, everything that the fragment does not name stays off. (Merged into a
  * finished `.config`, the fragment would let in the defaults of whatever it makes possible.)
  *
- * @param fragment lines of a `.config`; of an option set twice the last counts
  * @throws {KernelBuildError} when an option did not become what it was asked to be, naming it
  */
 export async function configureKernel(
-  tree: string,
-  output: string,
-  fragment: string,
-  signal?: AbortSignal,
+  { tree, output, fragment, variables, signal }: Configuration,
 ): Promise<void> {
   const requested = parseKernelConfig(fragment);
   const all = join(output, "requested.config");
@@ -28,7 +31,7 @@ export async function configureKernel(
     tree,
     output,
     targets: ["allnoconfig"],
-    variables: { KCONFIG_ALLCONFIG: all },
+    variables: { ...variables, KCONFIG_ALLCONFIG: all },
     signal,
   });
   const lost = lostOptions(requested, parseKernelConfig(await readConfig(output)));

@@ -13,3 +13,4 @@ export { type ListedKernel, listKernels } from "./list_kernels.ts";
 export { isProfile, type Profile, profiles } from "./profiles.ts";
 export { KernelNameError, type ResolvedKernel, resolveKernel } from "./resolve_kernel.ts";
 export { type SmallKernel, smallKernel, smallKernels } from "./small_kernel.ts";
+export { buildUserModeKernel } from "./user_mode_kernel.ts";

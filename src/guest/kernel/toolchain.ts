@@ -1,4 +1,5 @@
 import { tryRun } from "../run.ts";
+import { KernelBuildError } from "./kernel_build_error.ts";
 
 /** A Debian package that a build needs, and how its presence shows. */
 interface Requirement {
@@ -29,6 +30,16 @@ export async function missingPackages(): Promise<string[]> {
     REQUIREMENTS.map(async (requirement) => await isThere(requirement) ? [] : requirement.package),
   );
   return missing.flat();
+}
+
+/** @throws {KernelBuildError} with the command that installs what is missing */
+export async function requireToolchain(): Promise<void> {
+  const missing = await missingPackages();
+  if (missing.length === 0) return;
+  throw new KernelBuildError(
+    "Cannot build a kernel: programs are missing on this machine. Install them:\n" +
+      `  ${Deno.uid() === 0 ? "" : "sudo "}apt-get install ${missing.join(" ")}`,
+  );
 }
 
 async function isThere({ program, header }: Requirement): Promise<boolean> {

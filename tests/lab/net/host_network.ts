@@ -44,7 +44,7 @@ mkdir -p -m 700 /tmp/spectrum-net-user && chown 1000 /tmp/spectrum-net-user
 `;
 
 /** Seconds; longer copies have longer. */
-const LIMIT = 500 + 2 * Number(Deno.env.get("SPECTRUM_NET_MIB") ?? 0);
+const LIMIT = 500 + 4 * Number(Deno.env.get("SPECTRUM_NET_MIB") ?? 0);
 
 /** An ordinary user, who may use KVM. */
 const AS_USER = [

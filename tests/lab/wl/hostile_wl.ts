@@ -34,6 +34,18 @@ const MANY_LIES = 50_000;
 const TYPES = [...Object.values(WlCommand), ...Object.values(WlResponse), 0, 0x1006, 0xffff_ffff];
 const FLAGS = [0, 1, 2, 3, 4, 7, 0x100, 0x103, 0xffff_ffff];
 
+/** How much a device lies. */
+export interface HostileOptions {
+  /** When so many lies were told, it only says the truth: the context "calm" opens then. */
+  readonly enough: number;
+  readonly seed: number;
+  readonly log: (text: string) => void;
+  /** By default all. */
+  readonly features?: bigint;
+  /** Whether it answers what was not asked, which makes the driver set it up anew; by default it does. */
+  readonly breaksRings?: boolean;
+}
+
 /**
  * A device that answers a driver with whatever comes to its mind: half of it right, the rest changed at random in type, id,
  * place, size, length or order; and sends it messages of the same kind.
@@ -51,6 +63,7 @@ export class HostileWl implements VirtioDevice {
   readonly #window: Window;
   readonly #enough: number;
   readonly #log: (text: string) => void;
+  readonly #breaksRings: boolean;
   readonly #again = EventFd.create();
   readonly #known: number[] = [1];
   readonly #announced: number[] = [];
@@ -61,18 +74,12 @@ export class HostileWl implements VirtioDevice {
   #lastHostId = 0;
   #state: number;
 
-  /** @param enough when so many lies were told, it only says the truth: the context "calm" opens then */
-  constructor(
-    window: Window,
-    enough: number,
-    seed: number,
-    log: (text: string) => void,
-    features?: bigint,
-  ) {
+  constructor(window: Window, { enough, seed, log, features, breaksRings = true }: HostileOptions) {
     this.#window = window;
     this.#log = log;
     this.#enough = enough;
     this.#state = seed | 1;
+    this.#breaksRings = breaksRings;
     this.features = features ?? WlFeature.TransFlags | WlFeature.UseShmem | WlFeature.Size64 |
         WlFeature.Events | WlFeature.Credit | WlFeature.ShowOnce;
     this.sources = [{ fd: this.#again.fd, ready: () => void this.#again.drain() }];
@@ -105,7 +112,9 @@ export class HostileWl implements VirtioDevice {
       const at = this.#below(this.#held.length);
       const [{ chain, bytes, written }] = this.#held.splice(at, 1);
       this.#write(chain, bytes);
-      if (this.#lying && this.#below(BROKEN_RING) === 0) chain.head = this.#below(queue.size);
+      if (this.#lying && this.#breaksRings && this.#below(BROKEN_RING) === 0) {
+        chain.head = this.#below(queue.size);
+      }
       queue.complete(chain, written);
     }
     if (this.#held.length > 0 || this.#below(2) === 0) this.#again.signal();

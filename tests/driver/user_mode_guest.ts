@@ -1,0 +1,59 @@
+import { busyboxInitrd } from "../../scripts/lab/userland.ts";
+import { guestScript } from "../../scripts/lab/mod.ts";
+import { buildUserModeKernel, cacheDir, showProgress } from "../../src/guest/mod.ts";
+import { guestProgram } from "../lab/guest_program.ts";
+
+const INIT = `
+sed -n 's/.*guest\\.run=\\([^ ]*\\).*/\\1/p' /proc/cmdline | base64 -d >/root/script
+sh /root/script
+busybox poweroff -f
+`;
+
+/** Linux as a program, with our drivers and the kernel's own checks, and `wl_guest` in its RAM disk. */
+export class UserModeGuest {
+  readonly #kernel: string;
+  readonly #initrd: string;
+
+  private constructor(kernel: string, initrd: string) {
+    this.#kernel = kernel;
+    this.#initrd = initrd;
+  }
+
+  /** @param folder for files of the test */
+  static async build(folder: string): Promise<UserModeGuest> {
+    const kernel = await buildUserModeKernel(cacheDir(), showProgress());
+    const program = await guestProgram(
+      "wl_guest",
+      new URL("../lab/wl/wl_guest.c", import.meta.url),
+    );
+    const initrd = `${folder}/initrd`;
+    await Deno.writeFile(initrd, await busyboxInitrd(INIT, undefined, [program]));
+    return new UserModeGuest(kernel, initrd);
+  }
+
+  /**
+   * Runs a shell script in it.
+   *
+   * @param device socket of a vhost-user backend, and the number of such a device
+   * @param limit seconds, after which it is killed
+   * @returns all that it printed
+   */
+  async run(
+    script: string,
+    device: { socket: string; id: number },
+    limit: number,
+  ): Promise<string> {
+    // Processes of the guest are some of the host's: they end with the name space that they are in.
+    const { stdout } = await new Deno.Command("timeout", {
+      args: [
+        ...["-s", "KILL", `${limit}`, "unshare", "--pid", "--fork", "--kill-child"],
+        ...[this.#kernel, "mem=512M", `initrd=${this.#initrd}`],
+        `virtio_uml.device=${device.socket}:${device.id}`,
+        ...["con=null", "con0=null,fd:1", "panic=1", "quiet", guestScript(script)],
+      ],
+      stdin: "null",
+      stderr: "null",
+    }).output();
+    return new TextDecoder().decode(stdout);
+  }
+}
