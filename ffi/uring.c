@@ -188,3 +188,9 @@ EXPORT int sp_uring_collect(uint32_t id, double offset, uint32_t capacity) {
   if (n) __atomic_store_n(ring->cq_head, ring->head, __ATOMIC_RELEASE);
   return (int)n;
 }
+
+// Whether there are completions. No system call.
+EXPORT int sp_uring_has_completions(uint32_t id) {
+  struct ring *ring = ring_of(id);
+  return ring && __atomic_load_n(ring->cq_tail, __ATOMIC_ACQUIRE) != ring->head;
+}

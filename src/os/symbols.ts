@@ -87,6 +87,7 @@ export const workerSymbols = {
   sp_uring_sync: { parameters: ["u32", "f64"], result: "i32" },
   sp_uring_submit: { parameters: ["u32", "u32"], result: "i32" },
   sp_uring_collect: { parameters: ["u32", "f64", "u32"], result: "i32" },
+  sp_uring_has_completions: { parameters: ["u32"], result: "i32" },
 
   sp_ignore_inspector: { parameters: [], result: "i32" },
   sp_not_dumpable: { parameters: [], result: "i32" },

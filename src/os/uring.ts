@@ -135,6 +135,11 @@ export class Uring implements Disposable {
     throw new OsError("submit to", "io_uring", -result);
   }
 
+  /** Whether the kernel has completions that {@link next} has not read. */
+  get hasCompletions(): boolean {
+    return library().sp_uring_has_completions(this.#id) !== 0;
+  }
+
   /** Moves to the next completion: true, with {@link userData} and {@link result} set; false when there is none. */
   next(): boolean {
     if (this.#position === this.#collected) {

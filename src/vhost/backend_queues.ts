@@ -13,12 +13,15 @@ import type { InflightMemory } from "./inflight_memory.ts";
 import { Vring } from "./vring.ts";
 import { Patience } from "./patience.ts";
 
+/** How often a driver is looked for before it is waited for, and how often also what a device has under way. */
+const LOOKS = { driver: 128, device: 512 } as const;
+
 /**
  * The queues of one connection and the memory they are in. A queue runs while everything about it is
  * known and it is enabled; whatever changes, running queues rest meanwhile and go on where they were.
  */
 export class BackendQueues implements Disposable {
-  readonly #patience = new Patience();
+  readonly #patience: Patience;
   readonly vrings: readonly Vring[];
   readonly memory: BackendMemory;
   /** The features that the driver has accepted. */
@@ -33,6 +36,7 @@ export class BackendQueues implements Disposable {
       readonly link: { readonly memorySlots: number };
     },
   ) {
+    this.#patience = new Patience(device.hasNews === undefined ? LOOKS.driver : LOOKS.device);
     this.memory = new BackendMemory(host.window, host.link.memorySlots);
     this.vrings = Array.from({ length: device.queueCount }, (_, i) => new Vring(i, host.log));
   }
@@ -66,7 +70,7 @@ export class BackendQueues implements Disposable {
       this.wake();
       return true;
     }
-    if (more || this.#patience.watch(this.#anyHasMore)) return true;
+    if (more || this.#patience.watch(this.#canGoOn)) return true;
     for (let i = 0; i < this.vrings.length; i++) {
       const vring = this.vrings[i];
       if (!vring.due || vring.queue === undefined) continue;
@@ -76,8 +80,12 @@ export class BackendQueues implements Disposable {
     return more;
   }
 
-  /** Of the queues whose drivers need not kick now. */
-  readonly #anyHasMore = (): boolean => {
+  /** Whether a driver that need not kick now has made something available, or the device has ended something. */
+  readonly #canGoOn = (): boolean => {
+    if (this.device.hasNews?.() === true) {
+      this.wake();
+      return true;
+    }
     for (let i = 0; i < this.vrings.length; i++) {
       const { due, queue } = this.vrings[i];
       if (due && queue !== undefined && queue.hasMore) return true;

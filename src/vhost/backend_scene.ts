@@ -29,6 +29,7 @@ export class TestDevice implements VirtioDevice {
   readonly queueCount = 2;
   readonly config = new Uint8Array([1, 2, 3, 4, 5, 6, 7, 8]);
   hold = false;
+  hasNews?: () => boolean;
   readonly held: [Virtqueue, DescriptorChain][] = [];
   started: bigint | undefined;
   settles = 0;
@@ -43,8 +44,8 @@ export class TestDevice implements VirtioDevice {
   process(queue: Virtqueue): void {
     for (let chain = new DescriptorChain(8); queue.next(chain); chain = new DescriptorChain(8)) {
       this.held.push([queue, chain]);
-      if (!this.hold) this.settle();
     }
+    if (!this.hold && this.held.length > 0) this.settle();
   }
   settle(): void {
     this.settles++;

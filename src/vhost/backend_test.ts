@@ -79,6 +79,24 @@ Deno.test("stopping ends what is under way first, and answers where to go on", (
   assert.equal(driver.usedIndex, 3);
 });
 
+Deno.test("what a device has ended is seen before the wait for it", () => {
+  const { scene, driver } = running();
+  using _scene = scene;
+  const { device } = scene;
+  let looks = 0;
+  device.hold = true;
+  device.hasNews = () => {
+    if (++looks !== 3) return false;
+    device.hold = false;
+    return true;
+  };
+  driver.add([new Uint8Array([1]), 1]);
+  scene.work();
+  assert.ok(looks >= 3);
+  assert.equal(driver.usedIndex, 1);
+  assert.equal(scene.call.drain(), 1);
+});
+
 Deno.test("a disabled queue rests; without protocol features it runs when it is kicked", () => {
   using scene = new Scene();
   scene.negotiate();

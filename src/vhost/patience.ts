@@ -5,8 +5,6 @@ declare global {
   }
 }
 
-/** At most so many looks; one with its pause takes about 0.1 µs. */
-const LOOKS = 128;
 /** After watching has become useless, it is tried again at every so manieth opportunity. */
 const RETRY = 32;
 
@@ -16,17 +14,23 @@ const RETRY = 32;
  * not react that fast, the watching ends by itself: each time in vain halves it.
  */
 export class Patience {
-  #looks = LOOKS;
+  readonly #most: number;
+  #looks: number;
   #skipped = 0;
+
+  /** @param most looks at a time; one with its pause takes about 0.1 µs */
+  constructor(most: number) {
+    this.#most = this.#looks = most;
+  }
 
   /** Looks until there is something, or it has been long enough. */
   watch(isThere: () => boolean): boolean {
     if (this.#looks === 0 && ++this.#skipped < RETRY) return false;
     this.#skipped = 0;
-    const looks = this.#looks || LOOKS;
+    const looks = this.#looks || this.#most;
     for (let i = 0; i < looks; i++) {
       if (isThere()) {
-        this.#looks = LOOKS;
+        this.#looks = this.#most;
         return true;
       }
       Atomics.pause();

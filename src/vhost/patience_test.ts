@@ -9,7 +9,7 @@ function looksInVain(patience: Patience): number {
 }
 
 Deno.test("patience runs out when nothing comes, and is tried again now and then", () => {
-  const patience = new Patience();
+  const patience = new Patience(128);
   const first = looksInVain(patience);
   assert.equal(looksInVain(patience), first / 2);
   while (looksInVain(patience) > 0);
@@ -19,7 +19,7 @@ Deno.test("patience runs out when nothing comes, and is tried again now and then
 });
 
 Deno.test("patience is whole again when something came", () => {
-  const patience = new Patience();
+  const patience = new Patience(128);
   const first = looksInVain(patience);
   looksInVain(patience);
   let looks = 0;

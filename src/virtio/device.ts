@@ -92,6 +92,9 @@ export interface VirtioDevice {
    */
   goesOn?(): boolean;
 
+  /** Whether something has ended that it has under way, seen without a system call: then all queues are processed. */
+  readonly hasNews?: () => boolean;
+
   /**
    * Milliseconds after which all queues are to be processed though nothing has happened; -1 when that need not be. Asked
    * before each wait.

@@ -62,6 +62,7 @@ export class BlkDevice implements VirtioDevice, Disposable {
   readonly features: bigint;
   readonly queueCount: number;
   readonly sources: readonly DeviceSource[];
+  readonly hasNews?: () => boolean;
   readonly #disk: Disk;
   readonly #commands: BlkCommands;
   readonly #ring: RingEngine | undefined;
@@ -88,7 +89,9 @@ export class BlkDevice implements VirtioDevice, Disposable {
     this.features = featuresOf(disk, queues);
     this.#config = configOf(disk, queues);
     this.#ring = disk.direct ? this.#makeRing(window, options) : undefined;
-    this.sources = this.#ring === undefined ? [] : [this.#ring.source];
+    const ring = this.#ring;
+    this.sources = ring === undefined ? [] : [ring.source];
+    if (ring !== undefined) this.hasNews = () => ring.hasNews;
   }
 
   get config(): Uint8Array {

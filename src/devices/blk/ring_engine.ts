@@ -44,8 +44,14 @@ export class RingEngine implements Disposable {
     return this.#requests.length - this.#freeCount;
   }
 
-  /** Takes requests while there is room for them, and the limiter lets them pass. */
+  /** Whether the disk is done with something. */
+  get hasNews(): boolean {
+    return this.inFlight > 0 && this.#ring.hasCompletions;
+  }
+
+  /** Ends what the disk has done, and takes requests while there is room for them and the limiter lets them pass. */
   process(queue: Virtqueue, limiter: Limiter | undefined): void {
+    this.#collect();
     while (this.#freeCount > 0 && limiter?.lets(queue) !== false) {
       const slot = this.#free[this.#freeCount - 1];
       const request = this.#requests[slot];
