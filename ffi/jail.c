@@ -34,11 +34,14 @@ static void write_file(const char *path, const char *text) {
 // Of all users the namespace knows this one, by the number that it has outside.
 static void map_user(uid_t user, gid_t group) {
   char map[32];
+  // The files are our own only while our memory is, too.
+  if (prctl(PR_SET_DUMPABLE, 1, 0, 0, 0)) fail(NAMESPACE);
   write_file("/proc/self/setgroups", "deny");
   snprintf(map, sizeof map, "%u %u 1", group, group);
   write_file("/proc/self/gid_map", map);
   snprintf(map, sizeof map, "%u %u 1", user, user);
   write_file("/proc/self/uid_map", map);
+  if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)) fail(NAMESPACE);
 }
 
 // An empty file, or a folder, at an absolute path below the working directory, with what leads there. Returns the path

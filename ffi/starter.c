@@ -11,8 +11,8 @@
 // limit, a resource of setrlimit and the most; then argc + envc + files strings, each with its NUL. For KILL: a signal.
 // Answer, four words: kind, id, and for STARTED the process, for FAILED errno and stage, for EXITED
 // status and signal. SEAL, from a monitor whose guest is about to run: from then on only what was asked for before is
-// started, to the byte, with the same executable if that is given. All of that is given descriptors: a thread that can
-// send none starts nothing.
+// started, to the byte, with the same executable if that is given, and nothing that is given no descriptor: a thread that
+// can send none starts nothing.
 
 #define _GNU_SOURCE
 #include <errno.h>
@@ -269,6 +269,7 @@ static int parse(size_t length, uint32_t count, struct process *out, char **text
 // Whether this was asked for before the starter was sealed. Takes the request's number away.
 static int permitted(size_t length, const struct process *process) {
   struct stat program = {0};
+  if (sealed && process->how->descriptors == 0) return 0;
   for (uint32_t i = 0; i < process->how->descriptors; i++)
     if (process->targets[i] < 0 && fstat(process->fds[i], &program)) return 0;
   packet.start.id = 0;
@@ -391,6 +392,8 @@ int main(void) {
   if (null < 0 || dup2(null, 0) < 0) return 1;
   if (fcntl(2, F_GETFD) < 0 && dup2(null, 2) < 0) return 1;
   if (dup2(2, 1) < 0 || fcntl(SOCKET, F_SETFD, FD_CLOEXEC)) return 1;
+  // Nobody but root gets at our memory by /proc, where the same user's monitor could write to it.
+  if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)) return 1;
   if (null > SOCKET) close(null);
   sigset_t watched;
   sigfillset(&watched);

@@ -105,11 +105,11 @@ export const boot: Bench = {
       await Deno.writeFile(initrd, await busyboxInitrd(INIT, undefined));
       await Deno.chmod(initrd, 0o644);
       await using stage = await openStage({ files: [initrd] });
-      const subjects = [small, debian].flatMap((kernel) =>
-        [ours, oursAsAdvised, qemu("q35"), qemu("microvm")]
-          .map((monitor): Subject => ({ monitor, kernel }))
-      );
       await using pages = await SharedHugePages.of(stage);
+      const monitors = [ours, ...pages.isOurs ? [oursAsAdvised] : [], qemu("q35"), qemu("microvm")];
+      const subjects = [small, debian].flatMap((kernel) =>
+        monitors.map((monitor): Subject => ({ monitor, kernel }))
+      );
       const boots = await bootAll(stage, subjects, initrd, { runs, progress, pages });
       const own = (kernel: GuestKernel) =>
         boots[subjects.findIndex((one) => one.monitor === ours && one.kernel === kernel)];
@@ -125,6 +125,7 @@ export const boot: Bench = {
         ],
         notes: [
           `${MEMORY_MIB} MiB, 1 vCPU, quiet.`,
+          ...pages.isOurs ? [] : [`Only root may change ${SHARED_HUGE_PAGES}: ${pages.before}.`],
           ...exitNotes(small, own(small)),
           ...exitNotes(debian, own(debian)),
           await memoryNote(stage, small, initrd),
@@ -169,14 +170,22 @@ async function bootAll(
 
 /** The host's setting, which is as before when all is over. */
 class SharedHugePages implements AsyncDisposable {
-  private constructor(private readonly stage: Stage, private readonly before: string) {}
+  /** @param isOurs whether we may change it */
+  private constructor(
+    private readonly stage: Stage,
+    readonly before: string,
+    readonly isOurs: boolean,
+  ) {}
 
   static async of(stage: Stage): Promise<SharedHugePages> {
-    const { stdout } = await stage.run({ command: ["cat", SHARED_HUGE_PAGES] });
-    return new SharedHugePages(stage, /\[(\w+)\]/.exec(stdout)?.[1] ?? "never");
+    const command = ["sh", "-c", `cat ${SHARED_HUGE_PAGES}; [ -w ${SHARED_HUGE_PAGES} ]`];
+    const { status, stdout } = await stage.run({ command });
+    return new SharedHugePages(stage, /\[(\w+)\]/.exec(stdout)?.[1] ?? "never", status === 0);
   }
 
+  /** Does nothing when it is not ours to change. */
   async set(value: string): Promise<void> {
+    if (!this.isOurs) return;
     const command = ["sh", "-c", `echo ${value} >${SHARED_HUGE_PAGES}`];
     const { status, stderr } = await this.stage.run({ command });
     if (status !== 0) throw new Error(`Cannot set ${SHARED_HUGE_PAGES} to ${value}: ${stderr}`);
@@ -242,6 +251,7 @@ function measurementsOf(subjects: readonly Subject[], boots: readonly Boot[][]):
     if (both.includes(monitor)) return [];
     return both.flatMap((own) => {
       const mine = subjects.findIndex((one) => one.monitor === own && one.kernel === kernel);
+      if (mine < 0) return [];
       const how = own.hugePages ? ", huge pages" : "";
       return spans.map(([name, span]) =>
         compare(

@@ -15,6 +15,8 @@ export interface Suite {
 
 /** A kind of test, chosen by `--only`. */
 export interface Kind {
+  /** Run only when it is chosen. */
+  readonly byHand?: true;
   readonly purposes: readonly Purpose[];
   readonly suites: readonly Suite[];
 }
@@ -101,5 +103,10 @@ export const kinds: Readonly<Record<string, Kind>> = {
         "--parallel",
       ),
     ],
+  },
+  driver: {
+    byHand: true,
+    purposes: ["guest", "lab"],
+    suites: [testing("driver", ["tests/driver"], 30)],
   },
 };

@@ -41,9 +41,12 @@ Deno.test("reads and writes in one batch", () => {
   assert.equal(uring.write(memory, 4096, 0, 10), 0);
   assert.equal(uring.write(memory + 4096, 4096, 5e9, 2 ** 40 + 1), 0);
   assert.equal(uring.pending, 2);
+  assert.equal(uring.hasCompletions, false);
   assert.equal(uring.submit(2), 2);
   assert.equal(uring.pending, 0);
+  assert.equal(uring.hasCompletions, true);
   assert.deepEqual(completions(uring), [[10, 4096], [2 ** 40 + 1, 4096]]);
+  assert.equal(uring.hasCompletions, false);
   uring.sync(5);
   uring.read(memory + 8192, 4096, 5e9, 6);
   uring.submit(2);

@@ -13,15 +13,25 @@ import type { InflightMemory } from "./inflight_memory.ts";
 import { Vring } from "./vring.ts";
 import { Patience } from "./patience.ts";
 
-/** How often a driver is looked for before it is waited for, and how often also what a device has under way. */
-const LOOKS = { driver: 128, device: 512 } as const;
+declare global {
+  interface Atomics {
+    /** Tells the processor that this thread is waiting in a loop (ECMAScript proposal "microwait", in V8). */
+    pause(): void;
+  }
+}
+
+/** The most looks for what a driver does next. */
+const DRIVER_LOOKS = 128;
+/** The most looks for the end of what a device has under way, which takes a disk some time. */
+const DEVICE_LOOKS = 512;
 
 /**
  * The queues of one connection and the memory they are in. A queue runs while everything about it is
  * known and it is enabled; whatever changes, running queues rest meanwhile and go on where they were.
  */
 export class BackendQueues implements Disposable {
-  readonly #patience: Patience;
+  readonly #driverPatience = new Patience(DRIVER_LOOKS);
+  readonly #devicePatience = new Patience(DEVICE_LOOKS);
   readonly vrings: readonly Vring[];
   readonly memory: BackendMemory;
   /** The features that the driver has accepted. */
@@ -36,7 +46,6 @@ export class BackendQueues implements Disposable {
       readonly link: { readonly memorySlots: number };
     },
   ) {
-    this.#patience = new Patience(device.hasNews === undefined ? LOOKS.driver : LOOKS.device);
     this.memory = new BackendMemory(host.window, host.link.memorySlots);
     this.vrings = Array.from({ length: device.queueCount }, (_, i) => new Vring(i, host.log));
   }
@@ -66,11 +75,13 @@ export class BackendQueues implements Disposable {
         this.#complain(vring, `broken by its driver: ${queueFaultText(queue.fault)}`);
       }
     }
+    // What was done for one queue may have ended something of another.
+    for (const { queue } of this.vrings) queue?.notify();
     if (this.device.goesOn?.() === true) {
       this.wake();
       return true;
     }
-    if (more || this.#patience.watch(this.#canGoOn)) return true;
+    if (more || this.#watch()) return true;
     for (let i = 0; i < this.vrings.length; i++) {
       const vring = this.vrings[i];
       if (!vring.due || vring.queue === undefined) continue;
@@ -80,18 +91,35 @@ export class BackendQueues implements Disposable {
     return more;
   }
 
-  /** Whether a driver that need not kick now has made something available, or the device has ended something. */
-  readonly #canGoOn = (): boolean => {
-    if (this.device.hasNews?.() === true) {
-      this.wake();
-      return true;
+  /** Looks for a while whether driver or device go on, before they are waited for: then true. */
+  #watch(): boolean {
+    const driver = this.#driverPatience.begin();
+    const device = this.device.hasNews?.() === undefined ? 0 : this.#devicePatience.begin();
+    for (let i = 0; i < driver || i < device; i++) {
+      if (i < driver && this.#driverGoesOn) {
+        this.#driverPatience.paid();
+        return true;
+      }
+      if (i < device && this.device.hasNews?.() === true) {
+        this.#devicePatience.paid();
+        this.wake();
+        return true;
+      }
+      Atomics.pause();
     }
+    if (driver > 0) this.#driverPatience.inVain();
+    if (device > 0) this.#devicePatience.inVain();
+    return false;
+  }
+
+  /** Whether a driver that need not kick now has made something available. */
+  get #driverGoesOn(): boolean {
     for (let i = 0; i < this.vrings.length; i++) {
       const { due, queue } = this.vrings[i];
       if (due && queue !== undefined && queue.hasMore) return true;
     }
     return false;
-  };
+  }
 
   /** Does something that running queues must not see happen. They go on afterwards, or stay as they were. */
   changed(change: () => void): void {

@@ -29,7 +29,7 @@ export class TestDevice implements VirtioDevice {
   readonly queueCount = 2;
   readonly config = new Uint8Array([1, 2, 3, 4, 5, 6, 7, 8]);
   hold = false;
-  hasNews?: () => boolean;
+  hasNews?: () => boolean | undefined;
   readonly held: [Virtqueue, DescriptorChain][] = [];
   started: bigint | undefined;
   settles = 0;
@@ -102,7 +102,7 @@ export class Scene implements Disposable {
     return this.frontend.confirm(Message.SetMemTable, payload, [...fds]);
   }
 
-  queue(driver: MockDriver, index = 0, base = 0): void {
+  queue(driver: MockDriver, index = 0, base = 0, call = this.call): void {
     const { frontend } = this;
     const which = U64.encode({ value: BigInt(index) });
     const state = (num: number) => VringState.encode({ index, num });
@@ -115,7 +115,7 @@ export class Scene implements Disposable {
     assert.equal(frontend.confirm(Message.SetVringNum, state(driver.size)), true);
     assert.equal(frontend.confirm(Message.SetVringBase, state(base)), true);
     assert.equal(frontend.confirm(Message.SetVringAddr, address), true);
-    assert.equal(frontend.confirm(Message.SetVringCall, which, [this.call.fd]), true);
+    assert.equal(frontend.confirm(Message.SetVringCall, which, [call.fd]), true);
     assert.equal(frontend.confirm(Message.SetVringKick, which, [this.kick.fd]), true);
     assert.equal(frontend.confirm(Message.SetVringEnable, state(1)), true);
   }

@@ -97,6 +97,37 @@ Deno.test("what a device has ended is seen before the wait for it", () => {
   assert.equal(scene.call.drain(), 1);
 });
 
+Deno.test("a queue is signalled whose chain ends while another is processed", () => {
+  const { scene } = running();
+  using _scene = scene;
+  using call = EventFd.create();
+  const other = scene.driver(1);
+  scene.queue(other, 1, 0, call);
+  scene.device.hold = true;
+  other.add([new Uint8Array([1]), 1]);
+  scene.work();
+  assert.equal(call.drain(), 0);
+  scene.device.hold = false;
+  scene.backend.kicked(0);
+  scene.backend.run();
+  assert.equal(other.usedIndex, 1);
+  assert.equal(call.drain(), 1);
+});
+
+Deno.test("a memory table may have room to spare, but not too little", () => {
+  using scene = new Scene();
+  scene.negotiate();
+  const region = { guestAddress: 0, size: MEMORY, userAddress: USER, mmapOffset: 0 };
+  const table = MemoryTable.encode({ count: 1, regions: [region] });
+  const say = (size: number) =>
+    scene.frontend.confirm(Message.SetMemTable, table.subarray(0, size), [
+      scene.memory.regions[0].fd,
+    ]);
+  assert.equal(say(memoryTableSize(2)), true);
+  assert.equal(say(memoryTableSize(1) - 1), undefined);
+  assert.equal(scene.isOpen, false);
+});
+
 Deno.test("a disabled queue rests; without protocol features it runs when it is kicked", () => {
   using scene = new Scene();
   scene.negotiate();

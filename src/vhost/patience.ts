@@ -1,17 +1,9 @@
-declare global {
-  interface Atomics {
-    /** Tells the processor that this thread is waiting in a loop (ECMAScript proposal "microwait", in V8). */
-    pause(): void;
-  }
-}
-
 /** After watching has become useless, it is tried again at every so manieth opportunity. */
 const RETRY = 32;
 
 /**
- * Watching for the next request before going to sleep: a driver that reacts at once is met awake, and
- * need not kick. Being woken costs either side more than all this watching. Where the driver does
- * not react that fast, the watching ends by itself: each time in vain halves it.
+ * How long to watch for something before going to sleep. Being woken costs more than much watching; where what is watched
+ * for does not come that fast, the watching ends by itself: each time in vain halves it.
  */
 export class Patience {
   readonly #most: number;
@@ -23,19 +15,21 @@ export class Patience {
     this.#most = this.#looks = most;
   }
 
-  /** Looks until there is something, or it has been long enough. */
-  watch(isThere: () => boolean): boolean {
-    if (this.#looks === 0 && ++this.#skipped < RETRY) return false;
+  /** An opportunity: how many looks it is worth. */
+  begin(): number {
+    if (this.#looks > 0) return this.#looks;
+    if (++this.#skipped < RETRY) return 0;
     this.#skipped = 0;
-    const looks = this.#looks || this.#most;
-    for (let i = 0; i < looks; i++) {
-      if (isThere()) {
-        this.#looks = this.#most;
-        return true;
-      }
-      Atomics.pause();
-    }
+    return this.#most;
+  }
+
+  /** All of its looks saw nothing. */
+  inVain(): void {
     this.#looks >>= 1;
-    return false;
+  }
+
+  /** A look saw something. */
+  paid(): void {
+    this.#looks = this.#most;
   }
 }

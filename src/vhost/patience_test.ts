@@ -1,28 +1,23 @@
 import assert from "node:assert/strict";
 import { Patience } from "./patience.ts";
 
-/** How often it looks when nothing comes. */
-function looksInVain(patience: Patience): number {
-  let looks = 0;
-  assert.equal(patience.watch(() => (looks++, false)), false);
-  return looks;
-}
-
 Deno.test("patience runs out when nothing comes, and is tried again now and then", () => {
   const patience = new Patience(128);
-  const first = looksInVain(patience);
-  assert.equal(looksInVain(patience), first / 2);
-  while (looksInVain(patience) > 0);
+  for (let looks = 128; looks > 0; looks >>= 1) {
+    assert.equal(patience.begin(), looks);
+    patience.inVain();
+  }
   let opportunities = 1;
-  while (looksInVain(patience) === 0) opportunities++;
-  assert.ok(opportunities >= 30 && opportunities <= 32, `${opportunities}`);
+  while (patience.begin() === 0) opportunities++;
+  assert.equal(opportunities, 32);
+  patience.inVain();
+  assert.equal(patience.begin(), 0);
 });
 
 Deno.test("patience is whole again when something came", () => {
   const patience = new Patience(128);
-  const first = looksInVain(patience);
-  looksInVain(patience);
-  let looks = 0;
-  assert.equal(patience.watch(() => ++looks === 5), true);
-  assert.equal(looksInVain(patience), first);
+  patience.inVain();
+  assert.equal(patience.begin(), 64);
+  patience.paid();
+  assert.equal(patience.begin(), 128);
 });

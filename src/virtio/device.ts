@@ -92,8 +92,11 @@ export interface VirtioDevice {
    */
   goesOn?(): boolean;
 
-  /** Whether something has ended that it has under way, seen without a system call: then all queues are processed. */
-  readonly hasNews?: () => boolean;
+  /**
+   * Whether something has ended that it has under way, seen without a system call; undefined when nothing is under way.
+   * Asked many times before a wait. When it is true, all queues are processed, and the first of them takes it up.
+   */
+  hasNews?(): boolean | undefined;
 
   /**
    * Milliseconds after which all queues are to be processed though nothing has happened; -1 when that need not be. Asked

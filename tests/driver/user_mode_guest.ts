@@ -1,3 +1,4 @@
+import assert from "node:assert/strict";
 import { busyboxInitrd } from "../../scripts/lab/userland.ts";
 import { guestScript } from "../../scripts/lab/mod.ts";
 import { buildUserModeKernel, cacheDir, showProgress } from "../../src/guest/mod.ts";
@@ -44,16 +45,18 @@ export class UserModeGuest {
     limit: number,
   ): Promise<string> {
     // Processes of the guest are some of the host's: they end with the name space that they are in.
-    const { stdout } = await new Deno.Command("timeout", {
+    const namespaces = ["--pid", ...Deno.uid() === 0 ? [] : ["--user", "--map-root-user"]];
+    const { code, stdout, stderr } = await new Deno.Command("timeout", {
       args: [
-        ...["-s", "KILL", `${limit}`, "unshare", "--pid", "--fork", "--kill-child"],
+        ...["-s", "KILL", `${limit}`, "unshare", ...namespaces, "--fork", "--kill-child"],
         ...[this.#kernel, "mem=512M", `initrd=${this.#initrd}`],
         `virtio_uml.device=${device.socket}:${device.id}`,
         ...["con=null", "con0=null,fd:1", "panic=1", "quiet", guestScript(script)],
       ],
       stdin: "null",
-      stderr: "null",
     }).output();
-    return new TextDecoder().decode(stdout);
+    const [output, said] = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes));
+    assert.equal(code, 0, `${output}\n${said}`);
+    return output;
   }
 }

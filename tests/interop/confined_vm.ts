@@ -7,7 +7,8 @@ import assert from "node:assert/strict";
 import { ControlServer } from "../../src/control/mod.ts";
 import { Log } from "../../src/machine/mod.ts";
 import { TinyVm } from "../../src/machine/testing.ts";
-import { type SandboxMode, Starter, StartError } from "../../src/sandbox/mod.ts";
+import { openFile } from "../../src/os/mod.ts";
+import { type SandboxMode, Starter } from "../../src/sandbox/mod.ts";
 
 const [folder, sandbox] = Deno.args as [string, SandboxMode];
 const confined = { confined: true, sandbox };
@@ -20,6 +21,11 @@ let starter: Starter | undefined;
 const spawn = Starter.spawn;
 Starter.spawn = (...how) => starter = spawn(...how);
 
+async function startOther(): Promise<void> {
+  using output = openFile("/dev/null");
+  await starter?.start({ argv: ["/bin/true"], env: {}, descriptors: [{ fd: output, as: 2 }] });
+}
+
 {
   const input = { name: "confined", cpus: 2, rng: {}, disk: [{ path: disk }] };
   await using tiny = await TinyVm.start(folder, input, confined);
@@ -28,8 +34,9 @@ Starter.spawn = (...how) => starter = spawn(...how);
   const log = new Log({ format: "text", level: "error" });
   await using _server = new ControlServer(vm, { dir: vm.runtime.path, log });
   say("runs");
-  assert.ok(starter !== undefined);
-  await assert.rejects(starter.start({ argv: ["/bin/true"], env: {} }), StartError);
+  await assert.rejects(startOther(), {
+    message: "Cannot start /bin/true: the request was refused (operation not permitted)",
+  });
   await vm.pause();
   await vm.snapshot(`${folder}/saved`);
   await vm.resume();

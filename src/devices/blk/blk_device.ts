@@ -62,7 +62,6 @@ export class BlkDevice implements VirtioDevice, Disposable {
   readonly features: bigint;
   readonly queueCount: number;
   readonly sources: readonly DeviceSource[];
-  readonly hasNews?: () => boolean;
   readonly #disk: Disk;
   readonly #commands: BlkCommands;
   readonly #ring: RingEngine | undefined;
@@ -89,9 +88,7 @@ export class BlkDevice implements VirtioDevice, Disposable {
     this.features = featuresOf(disk, queues);
     this.#config = configOf(disk, queues);
     this.#ring = disk.direct ? this.#makeRing(window, options) : undefined;
-    const ring = this.#ring;
-    this.sources = ring === undefined ? [] : [ring.source];
-    if (ring !== undefined) this.hasNews = () => ring.hasNews;
+    this.sources = this.#ring === undefined ? [] : [this.#ring.source];
   }
 
   get config(): Uint8Array {
@@ -132,6 +129,10 @@ export class BlkDevice implements VirtioDevice, Disposable {
 
   get delay(): number {
     return this.#limiter?.delay ?? -1;
+  }
+
+  hasNews(): boolean | undefined {
+    return this.#ring?.hasNews;
   }
 
   settle(): void {

@@ -44,9 +44,9 @@ export class RingEngine implements Disposable {
     return this.#requests.length - this.#freeCount;
   }
 
-  /** Whether the disk is done with something. */
-  get hasNews(): boolean {
-    return this.inFlight > 0 && this.#ring.hasCompletions;
+  /** Whether the disk is done with something; undefined when it has nothing to do. */
+  get hasNews(): boolean | undefined {
+    return this.inFlight > 0 ? this.#ring.hasCompletions : undefined;
   }
 
   /** Ends what the disk has done, and takes requests while there is room for them and the limiter lets them pass. */

@@ -5,6 +5,7 @@ import userMode from "./config/user_mode.config" with { type: "text" };
 import { configureKernel } from "./configure_kernel.ts";
 import { guestDrivers } from "./drivers.ts";
 import { driversFragment, installDrivers } from "./guest_driver.ts";
+import { KernelBuildError } from "./kernel_build_error.ts";
 import { fetchKernelSource } from "./kernel_source.ts";
 import { make } from "./make.ts";
 import { requireToolchain } from "./toolchain.ts";
@@ -22,6 +23,7 @@ export async function buildUserModeKernel(cacheDir: string, progress: Progress):
   await requireToolchain();
   using _lock = await lockBuilds(cacheDir, progress);
   const { tree, directory } = await fetchKernelSource(cacheDir, progress);
+  await requireArchitecture(tree);
   const output = join(directory, "user-mode");
   await Deno.mkdir(output, { recursive: true });
   await installDrivers(tree, guestDrivers);
@@ -31,4 +33,14 @@ export async function buildUserModeKernel(cacheDir: string, progress: Progress):
   progress("compiling Linux as a program");
   await make({ tree, output, variables, targets: ["linux"] });
   return join(output, "linux");
+}
+
+/** A source that was unpacked by an older version of this program lacks it. */
+async function requireArchitecture(tree: string): Promise<void> {
+  try {
+    await Deno.stat(join(tree, "arch/um/kernel/um_arch.c"));
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+    throw new KernelBuildError(`${tree} lacks arch/um. Remove it: it is fetched again.`);
+  }
 }

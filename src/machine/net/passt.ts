@@ -167,14 +167,16 @@ class PrivatePlace {
 
   /** Makes it, until what is returned is disposed of. @throws {MachineError} when somebody has taken its name */
   make(device: string): Disposable {
+    using undo = new DisposableStack();
     try {
       Deno.mkdirSync(this.#path, { mode: 0o700 });
+      undo.defer(() => Deno.removeSync(this.#path, { recursive: true }));
+      if (Deno.uid() === 0) Deno.chownSync(this.#path, NOBODY, NOBODY);
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
       throw new MachineError("host", `Cannot make a place for the passt of ${device}: ${reason}`);
     }
-    if (Deno.uid() === 0) Deno.chownSync(this.#path, NOBODY, NOBODY);
-    return { [Symbol.dispose]: () => Deno.removeSync(this.#path, { recursive: true }) };
+    return undo.move();
   }
 
   look(): Way | undefined {

@@ -1,0 +1,160 @@
+// Hostile guests against disks, random numbers and a console. SPECTRUM_FUZZ_CHAINS=1000000 for a run by hand,
+// SPECTRUM_SEED to repeat one.
+import assert from "node:assert/strict";
+import { openFile, OsError, read, setNonBlocking, socketPair, write } from "../os/mod.ts";
+import {
+  BlkDiscardSegment,
+  BlkFeature,
+  BlkRequestHeader,
+  BlkRequestType as Type,
+} from "../virtio/mod.ts";
+import { BlkDevice } from "./blk/mod.ts";
+import { ConsoleDevice } from "./console/mod.ts";
+import { DATA, FuzzGuest, MEMORY, type Piece } from "./fuzz_guest.ts";
+import { Dice, openNumbers, windowMark } from "./fuzzing.ts";
+import { RngDevice } from "./rng/mod.ts";
+import { ScratchFile, window } from "./testing.ts";
+
+const CHAINS = Number(Deno.env.get("SPECTRUM_FUZZ_CHAINS") ?? 100_000);
+const SEED = Number(Deno.env.get("SPECTRUM_SEED") ?? Math.floor(Math.random() * 2 ** 31) + 1);
+const BATCHES_PER_MATCH = 300;
+const DISK = 2 ** 22;
+const SECTORS = DISK / 512;
+/** /tmp may be memory, which older kernels cannot open directly. */
+const FOLDER = "/var/tmp";
+
+/** A guest with all of its surroundings, for a while. */
+interface Match extends Disposable {
+  readonly guest: FuzzGuest;
+  /** Offers chains; surroundings do something. */
+  offer(): void;
+}
+
+function play(make: (dice: Dice) => Match, chains: number): void {
+  console.log(`SPECTRUM_SEED=${SEED}`);
+  const dice = new Dice(SEED);
+  const mark = windowMark();
+  const before = openNumbers();
+  for (let done = 0; done < chains;) {
+    using match = make(dice);
+    const { guest } = match;
+    for (let i = 0; i < BATCHES_PER_MATCH && done + guest.chains < chains; i++) {
+      match.offer();
+      guest.round();
+    }
+    done += guest.chains;
+  }
+  assert.equal(openNumbers(), before);
+  assert.equal(windowMark(), mark);
+}
+
+function diskMatch(dice: Dice, direct: boolean): Match {
+  using undo = new DisposableStack();
+  const file = undo.use(new ScratchFile(DISK, FOLDER));
+  const readonly = dice.once(4);
+  const disk = undo.use(openFile(file.path, { write: !readonly, direct }));
+  const device = undo.use(new BlkDevice(window, { disk, readonly, log: () => {} }));
+  const kept = Object.values(BlkFeature).filter(() => !dice.once(4)).reduce((a, b) => a | b, 0n);
+  device.start(device.features & kept);
+  const guest = undo.use(new FuzzGuest(device, dice, [0], direct));
+  const types = [Type.In, Type.In, Type.In, Type.Out, Type.Out, Type.Out, Type.GetId];
+  const rare = [Type.Flush, Type.Discard, Type.WriteZeroes, 2, 0xffff_ffff];
+  const sectors = [0, SECTORS - 1, SECTORS, 2 ** 32, 2 ** 53 - 1];
+
+  /** Writes bytes to where a piece is, as far as that is the guest's to write. */
+  const put = ([address, length]: Piece, bytes: Uint8Array) => {
+    if (address < DATA || address + length > MEMORY) return;
+    guest.bytes.set(bytes.subarray(0, length), address);
+  };
+  const size = () => {
+    if (direct && !dice.once(4)) return 4096 * (1 + dice.below(4));
+    return dice.once(3) ? dice.of([0, 1, 511, 513, 65536, 100_000]) : 512 * (1 + dice.below(16));
+  };
+  const request = (): Piece[] => {
+    const type = dice.once(100) ? dice.of(rare) : dice.of(types);
+    const sector = dice.once(20) ? dice.of(sectors) : 8 * dice.below(SECTORS / 8);
+    const header = guest.pieces(dice.once(500) ? dice.below(40) : BlkRequestHeader.size, false);
+    let data = guest.pieces(size(), dice.once(100) ? dice.once(2) : type !== Type.Out);
+    if (direct && data.length > 0 && !dice.once(4)) {
+      // Where the disk can reach it.
+      const [[address, length, writable]] = data;
+      data = [[address & ~4095, (length + 4095) & ~4095, writable]];
+    }
+    if (type === Type.Discard || type === Type.WriteZeroes) {
+      const segment = { sector: dice.below(SECTORS), sectorCount: dice.below(100), flags: 0 };
+      data = [[guest.address(BlkDiscardSegment.size), BlkDiscardSegment.size, false]];
+      put(data[0], BlkDiscardSegment.encode(segment));
+    }
+    const isNoise = dice.once(300);
+    if (header.length === 1) {
+      put(header[0], isNoise ? dice.bytes(16) : BlkRequestHeader.encode({ type, sector }));
+    }
+    const status: Piece[] = dice.once(300) ? [] : [[guest.address(1), 1, true]];
+    return [...header, ...data, ...status];
+  };
+  const owned = undo.move();
+  return {
+    guest,
+    offer: () => guest.offer(guest.queues[0], 60, request),
+    [Symbol.dispose]: () => owned.dispose(),
+  };
+}
+
+function rngMatch(dice: Dice): Match {
+  const guest = new FuzzGuest(new RngDevice(), dice, [0]);
+  const request = () => guest.pieces(dice.of([0, 1, 64, 4096, 70_000]), !dice.once(50));
+  return {
+    guest,
+    offer: () => guest.offer(guest.queues[0], 30, request),
+    [Symbol.dispose]: () => guest[Symbol.dispose](),
+  };
+}
+
+/** One console, which one guest after the other has. */
+function playConsole(): void {
+  const [input, typist] = socketPair();
+  const [output, reader] = socketPair();
+  using _input = input, _typist = typist, _output = output, _reader = reader;
+  for (const end of [typist, reader]) setNonBlocking(end, true);
+  const device = new ConsoleDevice(window, input, output);
+  const buffer = new Uint8Array(2 ** 17);
+  play((dice) => {
+    const guest = new FuzzGuest(device, dice, [0, 1]);
+    const [receive, send] = guest.queues;
+    return {
+      guest,
+      offer() {
+        guest.offer(receive, 20, () => guest.pieces(dice.of([1, 10, 4096]), !dice.once(100)));
+        guest.offer(send, 40, () => guest.pieces(dice.of([1, 80, 4096, 20_000]), dice.once(100)));
+        write(typist, dice.bytes(dice.below(300)));
+        if (!dice.once(4)) { while (read(reader, buffer) > 0); }
+      },
+      [Symbol.dispose]: () => guest[Symbol.dispose](),
+    };
+    // Output that nobody reads takes its time.
+  }, CHAINS / 10);
+}
+
+function canOpenDirectly(): boolean {
+  using file = new ScratchFile(4096, FOLDER);
+  try {
+    using _fd = openFile(file.path, { direct: true });
+    return true;
+  } catch (error) {
+    if (!(error instanceof OsError)) throw error;
+    return false;
+  }
+}
+
+const titled = (what: string) =>
+  `whatever a guest does, ${what} writes only where it may, and leaves nothing behind`;
+
+Deno.test(titled("a disk in the page cache"), () => play((dice) => diskMatch(dice, false), CHAINS));
+Deno.test({
+  name: titled("a disk past the page cache"),
+  ignore: !canOpenDirectly(),
+  // Each request goes to the disk.
+  fn: () => play((dice) => diskMatch(dice, true), CHAINS / 10),
+});
+Deno.test(titled("a source of random numbers"), () => play(rngMatch, CHAINS));
+Deno.test(titled("a console"), playConsole);
