@@ -85,7 +85,7 @@ export async function parseConfig(
     // A table is a list of one.
     const single = at[0] === "net" && typeof at[1] === "number" && isTable(input.net);
     const path = single ? ["net", ...at.slice(2)] : at;
-    const fromFlags = path.length > 0 && String(path[0]) in overrides;
+    const fromFlags = path.length > 0 && Object.hasOwn(overrides, path[0]);
     const line = fromFlags ? undefined : await tomlLine(toml, path);
     const place = fromFlags ? "command line" : line === undefined ? file : `${file}:${line}`;
     throw new ConfigError(reason, place, keyText(path));
@@ -196,7 +196,7 @@ function brokenRelation(config: VmConfig): [(string | number)[], string] | undef
   }
   const { sockets = {}, socket } = config.wl ?? {};
   const taken = ["config", ...config.provides.map(({ to, device }) => `${to}/${device}`)];
-  const shadowed = config.provides.length > 0 && taken.find((name) => name in sockets);
+  const shadowed = config.provides.length > 0 && taken.find((name) => Object.hasOwn(sockets, name));
   if (shadowed) {
     return [["wl", "sockets", shadowed], "a VM that provides has a context of that name already"];
   }

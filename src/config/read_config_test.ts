@@ -259,3 +259,9 @@ Deno.test("a file that has no end is not read to it", async () => {
   });
   await assert.rejects(readConfig("/tmp"), /cannot read the configuration: Is a directory/);
 });
+
+Deno.test("a key that every object has is unknown like any other, and where it is written", async () => {
+  await assert.rejects(parseConfig('kernel = "debian"\nconstructor = 1\n', "app.toml"), {
+    message: /^app\.toml:2: constructor: unknown key "constructor"/,
+  });
+});

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import fc from "fast-check";
 import { leakedDescriptors, trackDescriptors } from "../os/mod.ts";
 import { ServedVm } from "./testing.ts";
 
@@ -195,6 +196,59 @@ Deno.test("nonsense is refused, and disturbs nobody else", async () => {
     crypto.getRandomValues(random);
     await raw(served, decoder.decode(random));
   }
+  assert.equal((await curl(served, "/api/v1/vm/state")).status, 200);
+});
+
+Deno.test("requests that are changed at random are answered or hung up on, and disturb nobody", async () => {
+  await using served = await ServedVm.start();
+  const post = (path: string, body: string) =>
+    `POST /api/v1${path} HTTP/1.1\r\nContent-Length: ${body.length}\r\n` +
+    `Content-Type: application/json\r\n\r\n${body}`;
+  const requests = [
+    ...["/vm", "/vm/state", "/metrics", "/openapi.json", "/nothing?x=%zz"].map((path) =>
+      `GET /api/v1${path} HTTP/1.1\r\nHost: x\r\n\r\n`
+    ),
+    post("/vm/pause", ""),
+    post("/vm/resume", ""),
+    post("/vm/snapshot", '{"dir":"/nowhere"}'),
+    post("/devices/disk0/restart", "{}"),
+  ];
+  const pieces = [
+    "",
+    "\r\n",
+    "\n",
+    " ",
+    ":",
+    "/",
+    "\0",
+    "{",
+    '"',
+    "[[",
+    "-1",
+    "1e999",
+    "Content-Length: 3\r\n",
+  ];
+  const change = fc.record({
+    at: fc.double({ min: 0, max: 1, noNaN: true }),
+    removed: fc.nat(12),
+    piece: fc.oneof(fc.constantFrom(...pieces), fc.string({ maxLength: 4, unit: "binary" })),
+  });
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(fc.constantFrom(...requests), { minLength: 1, maxLength: 3 }),
+      fc.array(change, { minLength: 1, maxLength: 3 }),
+      async (list, changes) => {
+        const text = changes.reduce((text, { at, removed, piece }) => {
+          const place = Math.floor(at * text.length);
+          return text.slice(0, place) + piece + text.slice(place + removed);
+        }, list.join(""));
+        const answer = await raw(served, text);
+        assert.match(answer, /^(HTTP\/1\.1 [1-5]\d\d |$)/);
+        assert.doesNotMatch(answer, /^HTTP\/1\.1 500 /);
+      },
+    ),
+    { numRuns: 300 },
+  );
   assert.equal((await curl(served, "/api/v1/vm/state")).status, 200);
 });
 
