@@ -1,7 +1,9 @@
 // The driver of virtio-wl in Linux as a program, under KASAN, lockdep and kmemleak: native, and so a hundred times as fast
 // as in the lab. What it lacks is mapped memory: Linux's own frontend has no place for it.
+import assert from "node:assert/strict";
 import { DeviceId } from "../../src/virtio/mod.ts";
-import { assertUnbroken, LIED_TO } from "../lab/wl/lied_to.ts";
+import { DeviceProcess } from "../interop/device_process.ts";
+import { assertUnbroken, BROKEN, LIED_TO } from "../lab/wl/lied_to.ts";
 import { UserModeGuest } from "./user_mode_guest.ts";
 
 const LIES = Number(Deno.env.get("SPECTRUM_WL_LIES") ?? 1_000_000);
@@ -16,6 +18,34 @@ Deno.test("a device that lies does not break the driver", async () => {
     await using liar = await Liar.start(socket);
     const output = await guest.run(LIED_TO, { socket, id: DeviceId.Wl }, LIMIT);
     assertUnbroken(output, true, liar.said);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
+Deno.test("programs share everything but memory with the host", async () => {
+  const folder = await Deno.makeTempDir({ prefix: "spectrum-driver-" });
+  try {
+    const guest = await UserModeGuest.build(folder);
+    const server = `${folder}/test.sock`, socket = `${folder}/wl.sock`;
+    const program = new URL("../lab/wl/host.ts", import.meta.url).pathname;
+    const host = new Deno.Command(Deno.execPath(), {
+      args: ["run", "-A", "--no-check", program, server],
+    }).spawn();
+    try {
+      await using _device = await DeviceProcess.start("wl", socket, [
+        "--wl-socket",
+        `test=${server}`,
+      ]);
+      const tests = "pipes 3 events 200 silent stream 64";
+      const script = `dmesg -c >/dev/null; wl_guest ${tests}; dmesg | grep -E "${BROKEN.source}"`;
+      const output = await guest.run(script, { socket, id: DeviceId.Wl }, LIMIT);
+      assert.match(output, /wl: stream ok/, output);
+      assert.doesNotMatch(output, /failed|Call Trace/);
+    } finally {
+      host.kill("SIGKILL");
+      await host.status;
+    }
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
