@@ -1,7 +1,6 @@
 // Hostile guests against disks, random numbers and a console. SPECTRUM_FUZZ_CHAINS=1000000 for a run by hand,
 // SPECTRUM_SEED to repeat one.
-import assert from "node:assert/strict";
-import { openFile, OsError, read, setNonBlocking, socketPair, write } from "../os/mod.ts";
+import { openFile, read, setNonBlocking, socketPair, write } from "../os/mod.ts";
 import {
   BlkDiscardSegment,
   BlkFeature,
@@ -10,52 +9,22 @@ import {
 } from "../virtio/mod.ts";
 import { BlkDevice } from "./blk/mod.ts";
 import { ConsoleDevice } from "./console/mod.ts";
-import { DATA, FuzzGuest, MEMORY, type Piece } from "./fuzz_guest.ts";
-import { Dice, openNumbers, windowMark } from "./fuzzing.ts";
+import { DATA, FuzzGuest, type Match, MEMORY, type Piece, play } from "./fuzz_guest.ts";
+import type { Dice } from "./fuzzing.ts";
 import { RngDevice } from "./rng/mod.ts";
-import { ScratchFile, window } from "./testing.ts";
+import { canOpenDirectly, DISK_FOLDER, ScratchFile, window } from "./testing.ts";
 
 const CHAINS = Number(Deno.env.get("SPECTRUM_FUZZ_CHAINS") ?? 100_000);
-const SEED = Number(Deno.env.get("SPECTRUM_SEED") ?? Math.floor(Math.random() * 2 ** 31) + 1);
-const BATCHES_PER_MATCH = 300;
 const DISK = 2 ** 22;
 const SECTORS = DISK / 512;
-/** /tmp may be memory, which older kernels cannot open directly. */
-const FOLDER = "/var/tmp";
-
-/** A guest with all of its surroundings, for a while. */
-interface Match extends Disposable {
-  readonly guest: FuzzGuest;
-  /** Offers chains; surroundings do something. */
-  offer(): void;
-}
-
-function play(make: (dice: Dice) => Match, chains: number): void {
-  console.log(`SPECTRUM_SEED=${SEED}`);
-  const dice = new Dice(SEED);
-  const mark = windowMark();
-  const before = openNumbers();
-  for (let done = 0; done < chains;) {
-    using match = make(dice);
-    const { guest } = match;
-    for (let i = 0; i < BATCHES_PER_MATCH && done + guest.chains < chains; i++) {
-      match.offer();
-      guest.round();
-    }
-    done += guest.chains;
-  }
-  assert.equal(openNumbers(), before);
-  assert.equal(windowMark(), mark);
-}
 
 function diskMatch(dice: Dice, direct: boolean): Match {
   using undo = new DisposableStack();
-  const file = undo.use(new ScratchFile(DISK, FOLDER));
+  const file = undo.use(new ScratchFile(DISK, DISK_FOLDER));
   const readonly = dice.once(4);
   const disk = undo.use(openFile(file.path, { write: !readonly, direct }));
   const device = undo.use(new BlkDevice(window, { disk, readonly, log: () => {} }));
-  const kept = Object.values(BlkFeature).filter(() => !dice.once(4)).reduce((a, b) => a | b, 0n);
-  device.start(device.features & kept);
+  device.start(device.features & dice.features(BlkFeature));
   const guest = undo.use(new FuzzGuest(device, dice, [0], direct));
   const types = [Type.In, Type.In, Type.In, Type.Out, Type.Out, Type.Out, Type.GetId];
   const rare = [Type.Flush, Type.Discard, Type.WriteZeroes, 2, 0xffff_ffff];
@@ -95,7 +64,10 @@ function diskMatch(dice: Dice, direct: boolean): Match {
   const owned = undo.move();
   return {
     guest,
-    offer: () => guest.offer(guest.queues[0], 60, request),
+    batch() {
+      guest.offer(guest.queues[0], 60, request);
+      guest.round();
+    },
     [Symbol.dispose]: () => owned.dispose(),
   };
 }
@@ -105,7 +77,10 @@ function rngMatch(dice: Dice): Match {
   const request = () => guest.pieces(dice.of([0, 1, 64, 4096, 70_000]), !dice.once(50));
   return {
     guest,
-    offer: () => guest.offer(guest.queues[0], 30, request),
+    batch() {
+      guest.offer(guest.queues[0], 30, request);
+      guest.round();
+    },
     [Symbol.dispose]: () => guest[Symbol.dispose](),
   };
 }
@@ -123,7 +98,7 @@ function playConsole(): void {
     const [receive, send] = guest.queues;
     return {
       guest,
-      offer() {
+      batch() {
         guest.offer(receive, 20, () => guest.pieces(dice.of([1, 10, 4096]), !dice.once(100)));
         guest.offer(send, 40, () => guest.pieces(dice.of([1, 80, 4096, 20_000]), dice.once(100)));
         write(typist, dice.bytes(dice.below(300)));
@@ -133,17 +108,6 @@ function playConsole(): void {
     };
     // Output that nobody reads takes its time.
   }, CHAINS / 10);
-}
-
-function canOpenDirectly(): boolean {
-  using file = new ScratchFile(4096, FOLDER);
-  try {
-    using _fd = openFile(file.path, { direct: true });
-    return true;
-  } catch (error) {
-    if (!(error instanceof OsError)) throw error;
-    return false;
-  }
 }
 
 const titled = (what: string) =>

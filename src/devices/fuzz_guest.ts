@@ -5,7 +5,7 @@ import { Buffer } from "node:buffer";
 import { GuestMemory } from "../memory/mod.ts";
 import { Poller } from "../os/mod.ts";
 import { DescFlag, type VirtioDevice, Virtqueue } from "../virtio/mod.ts";
-import type { Dice } from "./fuzzing.ts";
+import { Dice, openNumbers, SEED, windowMark } from "./fuzzing.ts";
 import { window } from "./testing.ts";
 
 /** Of each guest, from guest address 0 on. */
@@ -23,6 +23,7 @@ export const DESC = 16;
 const TABLE_SIZE = 20;
 /** Pieces of a long chain. */
 const LONG = 70;
+const BATCHES_PER_MATCH = 300;
 
 /** A piece of a chain: guest address, length, and whether the device may write it. */
 export type Piece = readonly [number, number, boolean];
@@ -149,7 +150,7 @@ export class FuzzQueue {
 
   /**
    * Bytes that a chain lets the device write, as the tables have it: what was offered is no measure, since a lie leads on
-   * to descriptors of other chains. Without limit when its table is said to be where packets are.
+   * to descriptors of other chains. Without limit when its table is said to be where data is.
    */
   #writableOf(head: number): number {
     const { view } = this.guest;
@@ -316,4 +317,32 @@ export class FuzzGuest implements Disposable {
     this.#poller[Symbol.dispose]();
     window.free(this.base, MEMORY);
   }
+}
+
+/** A guest with all of its surroundings, for a while. */
+export interface Match extends Disposable {
+  readonly guest: FuzzGuest;
+  /** Offers chains, lets the surroundings do something, and has a round. */
+  batch(): void;
+  /** After the last batch. */
+  drain?(): void;
+}
+
+/** One match after the other, until so many chains were made available; then nothing may be left of them. */
+export function play(make: (dice: Dice) => Match, chains: number): void {
+  console.log(`SPECTRUM_SEED=${SEED}`);
+  const dice = new Dice(SEED);
+  const mark = windowMark();
+  const before = openNumbers();
+  let done = 0;
+  while (done < chains) {
+    using match = make(dice);
+    const { guest } = match;
+    for (let i = 0; i < BATCHES_PER_MATCH && done + guest.chains < chains; i++) match.batch();
+    match.drain?.();
+    done += guest.chains;
+  }
+  assert.equal(openNumbers(), before);
+  assert.equal(windowMark(), mark);
+  console.log(`${done} chains`);
 }

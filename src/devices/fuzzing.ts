@@ -2,6 +2,11 @@
 
 import { window } from "./testing.ts";
 
+/** What chance begins with; SPECTRUM_SEED repeats a run. */
+export const SEED = Number(
+  Deno.env.get("SPECTRUM_SEED") ?? Math.floor(Math.random() * 2 ** 31) + 1,
+);
+
 /** How many descriptors this process has. */
 export const openNumbers = () => [...Deno.readDirSync("/proc/self/fd")].length;
 
@@ -30,6 +35,11 @@ export class Dice {
 
   of<T>(list: readonly T[]): T {
     return list[this.below(list.length)];
+  }
+
+  /** Three of four feature bits. */
+  features(all: Readonly<Record<string, bigint>>): bigint {
+    return Object.values(all).filter(() => !this.once(4)).reduce((a, b) => a | b, 0n);
   }
 
   bytes(length: number): Uint8Array<ArrayBuffer> {

@@ -136,3 +136,18 @@ export class ScratchFile implements Disposable {
     Deno.removeSync(this.#folder, { recursive: true });
   }
 }
+
+/** Where files of disks are: /tmp may be memory, which older kernels cannot open directly. */
+export const DISK_FOLDER = "/var/tmp";
+
+/** Whether files there can be opened past the page cache. */
+export function canOpenDirectly(): boolean {
+  using file = new ScratchFile(4096, DISK_FOLDER);
+  try {
+    using _fd = openFile(file.path, { direct: true });
+    return true;
+  } catch (error) {
+    if (!(error instanceof OsError)) throw error;
+    return false;
+  }
+}

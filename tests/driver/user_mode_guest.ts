@@ -11,25 +11,28 @@ busybox poweroff -f
 `;
 
 /** Linux as a program, with our drivers and the kernel's own checks, and `wl_guest` in its RAM disk. */
-export class UserModeGuest {
+export class UserModeGuest implements AsyncDisposable {
   readonly #kernel: string;
-  readonly #initrd: string;
 
-  private constructor(kernel: string, initrd: string) {
+  /** @param folder for files of the test, until the guest is disposed of */
+  private constructor(kernel: string, readonly folder: string) {
     this.#kernel = kernel;
-    this.#initrd = initrd;
   }
 
-  /** @param folder for files of the test */
-  static async build(folder: string): Promise<UserModeGuest> {
+  static async build(): Promise<UserModeGuest> {
     const kernel = await buildUserModeKernel(cacheDir(), showProgress());
     const program = await guestProgram(
       "wl_guest",
       new URL("../lab/wl/wl_guest.c", import.meta.url),
     );
-    const initrd = `${folder}/initrd`;
-    await Deno.writeFile(initrd, await busyboxInitrd(INIT, undefined, [program]));
-    return new UserModeGuest(kernel, initrd);
+    const initrd = await busyboxInitrd(INIT, undefined, [program]);
+    const guest = new UserModeGuest(kernel, await Deno.makeTempDir({ prefix: "spectrum-driver-" }));
+    await Deno.writeFile(guest.#initrd, initrd);
+    return guest;
+  }
+
+  get #initrd(): string {
+    return `${this.folder}/initrd`;
   }
 
   /**
@@ -58,5 +61,9 @@ export class UserModeGuest {
     const [output, said] = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes));
     assert.equal(code, 0, `${output}\n${said}`);
     return output;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Deno.remove(this.folder, { recursive: true });
   }
 }

@@ -10,33 +10,26 @@ const LIES = Number(Deno.env.get("SPECTRUM_WL_LIES") ?? 1_000_000);
 /** It tells some ten thousand a second. */
 const LIMIT = 120 + LIES / 1000;
 
-Deno.test("a device that lies does not break the driver", async () => {
-  const folder = await Deno.makeTempDir({ prefix: "spectrum-driver-" });
-  try {
-    const guest = await UserModeGuest.build(folder);
+Deno.test("the driver of virtio-wl", async (t) => {
+  await using guest = await UserModeGuest.build();
+  const { folder } = guest;
+
+  await t.step("a device that lies does not break it", async () => {
     const socket = `${folder}/liar.sock`;
     await using liar = await Liar.start(socket);
     const output = await guest.run(LIED_TO, { socket, id: DeviceId.Wl }, LIMIT);
     assertUnbroken(output, true, liar.said);
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
-});
+  });
 
-Deno.test("programs share everything but memory with the host", async () => {
-  const folder = await Deno.makeTempDir({ prefix: "spectrum-driver-" });
-  try {
-    const guest = await UserModeGuest.build(folder);
+  await t.step("programs share everything but memory with the host", async () => {
     const server = `${folder}/test.sock`, socket = `${folder}/wl.sock`;
     const program = new URL("../lab/wl/host.ts", import.meta.url).pathname;
     const host = new Deno.Command(Deno.execPath(), {
       args: ["run", "-A", "--no-check", program, server],
     }).spawn();
     try {
-      await using _device = await DeviceProcess.start("wl", socket, [
-        "--wl-socket",
-        `test=${server}`,
-      ]);
+      const words = ["--wl-socket", `test=${server}`];
+      await using _device = await DeviceProcess.start("wl", socket, words);
       const tests = "pipes 3 events 200 silent stream 64";
       const script = `dmesg -c >/dev/null; wl_guest ${tests}; dmesg | grep -E "${BROKEN.source}"`;
       const output = await guest.run(script, { socket, id: DeviceId.Wl }, LIMIT);
@@ -46,9 +39,7 @@ Deno.test("programs share everything but memory with the host", async () => {
       host.kill("SIGKILL");
       await host.status;
     }
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
+  });
 });
 
 /** A process that serves the device. */

@@ -11,7 +11,7 @@ import {
   type MockDriver,
 } from "../../virtio/mod.ts";
 import type { Throttled } from "../limiter.ts";
-import { DeviceBench, ScratchFile, window } from "../testing.ts";
+import { canOpenDirectly, DeviceBench, DISK_FOLDER, ScratchFile, window } from "../testing.ts";
 import { BlkDevice, type BlkOptions, DiskError } from "./mod.ts";
 
 const MIB = 2 ** 20;
@@ -27,19 +27,7 @@ interface Scene extends Disposable {
 
 /** How the image is opened: through the page cache, or past it on a file system that can. */
 type Mode = "cached" | "direct";
-// /tmp may be memory, which older kernels cannot open directly.
-const FOLDER = "/var/tmp";
 const modes: readonly Mode[] = canOpenDirectly() ? ["cached", "direct"] : ["cached"];
-
-function canOpenDirectly(): boolean {
-  using file = new ScratchFile(4096, FOLDER);
-  try {
-    using _fd = openFile(file.path, { direct: true });
-    return true;
-  } catch {
-    return false;
-  }
-}
 
 /** Some hosts disable it. */
 function hasUring(): boolean {
@@ -52,7 +40,7 @@ function hasUring(): boolean {
 }
 
 function scene(mode: Mode, options: Partial<BlkOptions> = {}, size = SIZE): Scene {
-  const file = new ScratchFile(size, FOLDER);
+  const file = new ScratchFile(size, DISK_FOLDER);
   file.fill();
   const fd = openFile(file.path, { write: true, direct: mode === "direct" });
   const log: string[] = [];

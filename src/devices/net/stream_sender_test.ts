@@ -3,12 +3,11 @@
 import assert from "node:assert/strict";
 import { Errno, type IoVector } from "../../os/mod.ts";
 import { MockDriver, NetHeaderFlag } from "../../virtio/mod.ts";
-import { Dice } from "../fuzzing.ts";
+import { Dice, SEED } from "../fuzzing.ts";
 import { window } from "../testing.ts";
 import { StreamSender } from "./stream_sender.ts";
 import { frame, internetChecksum, packet } from "./testing.ts";
 
-const SEED = Number(Deno.env.get("SPECTRUM_SEED") ?? Math.floor(Math.random() * 2 ** 31) + 1);
 const STEPS = 6_000;
 const MEMORY = 2 ** 22;
 /** Packets that the memory of a queue has room for, however long they are. */

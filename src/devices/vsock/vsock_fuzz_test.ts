@@ -20,12 +20,11 @@ import {
   VsockHeader,
   VsockOperation as Op,
 } from "../../virtio/mod.ts";
-import { Dice, openNumbers, windowMark } from "../fuzzing.ts";
+import { Dice, openNumbers, SEED, windowMark } from "../fuzzing.ts";
 import { DeviceBench, window } from "../testing.ts";
 import { VsockDevice } from "./mod.ts";
 
 const CHAINS = Number(Deno.env.get("SPECTRUM_FUZZ_CHAINS") ?? 1_000_000);
-const SEED = Number(Deno.env.get("SPECTRUM_SEED") ?? Math.floor(Math.random() * 2 ** 31) + 1);
 const CHAINS_OF_A_MATCH = 4000;
 const AT_ONCE = 8;
 const CID = 9;
