@@ -126,36 +126,28 @@ static void give_up_capabilities(void) {
 }
 
 // ---- Landlock: the same files once more, should the root have a hole -------------------------------
-// Headers of Debian 12 know half of it; numbers are those of linux/landlock.h.
 
-enum { EXECUTE = 1 << 0, READ_FILE = 1 << 2, READ_DIR = 1 << 3 };
+#include "landlock.c"
 
-static void allow(int rules, int fd, uint64_t rights) {
-  struct {
-    uint64_t allowed;
-    int32_t parent;
-  } __attribute__((packed)) beneath = {rights, fd};
-  if (fd < 0 || syscall(445, rules, 1 /* LANDLOCK_RULE_PATH_BENEATH */, &beneath, 0)) fail(LANDLOCKED);
+static void landlocked(int outcome) {
+  if (outcome >= 0) return;
+  errno = -outcome;
+  fail(LANDLOCKED);
 }
 
 // Whatever this kernel knows to forbid is forbidden, but what the files allow. `program` is run by its descriptor, if any.
 static void restrict_files(const struct jail *jail, int program) {
-  long abi = syscall(444, NULL, 0, 1 /* LANDLOCK_CREATE_RULESET_VERSION */);
-  if (abi < 1) fail(LANDLOCKED);
-  const int files = abi >= 5 ? 16 : abi >= 3 ? 15 : abi >= 2 ? 14 : 13; // how many rights
-  struct {
-    uint64_t files, net, scoped;
-  } handled = {(1u << files) - 1, 3 /* bind, connect */, 3 /* abstract sockets, signals */};
-  int rules = (int)syscall(444, &handled, abi >= 6 ? 24 : abi >= 4 ? 16 : 8, 0);
-  if (rules < 0) fail(LANDLOCKED);
+  int rules = landlock_rules(3 /* abstract sockets, signals */);
+  landlocked(rules);
   for (uint32_t i = 0; i < jail->count; i++) {
     int fd = open(jail->files[i] + 1, O_PATH | O_CLOEXEC);
     struct stat st;
     if (fd < 0 || fstat(fd, &st)) fail(LANDLOCKED);
-    allow(rules, fd, READ_FILE | (jail->files[i][0] == 'x' ? EXECUTE : 0) | (S_ISDIR(st.st_mode) ? READ_DIR : 0));
+    const int is_executed = jail->files[i][0] == 'x', is_folder = S_ISDIR(st.st_mode);
+    landlocked(landlock_allow(rules, fd, LL_READ_FILE | (is_executed ? LL_EXECUTE : 0) | (is_folder ? LL_READ_DIR : 0)));
     close(fd);
   }
-  if (program >= 0) allow(rules, program, READ_FILE | EXECUTE);
-  if (syscall(446, rules, 0)) fail(LANDLOCKED);
+  if (program >= 0) landlocked(landlock_allow(rules, program, LL_READ_FILE | LL_EXECUTE));
+  landlocked(landlock_restrict(rules));
   close(rules);
 }

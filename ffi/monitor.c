@@ -13,6 +13,8 @@
 // open is variadic.
 EXPORT int sp_open(const char *path, int flags, int mode) { return result(open(path, flags | O_CLOEXEC, mode)); }
 
+EXPORT int sp_change_mode(int fd, uint32_t mode) { return result(fchmod(fd, mode)); }
+
 // madvise takes an address, and more advice than this. It is advice: a kernel without huge pages has nothing to say.
 EXPORT int sp_window_huge(double offset, double length) {
   uint8_t *address = pages_in_window(offset, length);
@@ -72,6 +74,9 @@ EXPORT int sp_listen(const char *path, int type) {
   }
   return fd;
 }
+
+// One that others connect, and that a listener whose backlog is full does not hold up.
+EXPORT int sp_unix_socket(int type) { return result(socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)); }
 
 // A listener whose backlog is full is EAGAIN: nobody may hold us up.
 EXPORT int sp_connect(const char *path, int type) {

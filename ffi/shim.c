@@ -598,3 +598,4 @@ EXPORT int sp_no_new_code(void) {
 #include "uring.c"
 
 #include "monitor.c"
+#include "restrict.c"

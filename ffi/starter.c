@@ -10,7 +10,7 @@
 // jail (jail.c); one target number per descriptor that comes with the packet (-1: the program itself); two numbers per
 // limit, a resource of setrlimit and the most; then argc + envc + files strings, each with its NUL. For KILL: a signal.
 // Answer, four words: kind, id, and for STARTED the process, for FAILED errno and stage, for EXITED
-// status and signal. SEAL, from a monitor whose guest is about to run: from then on only what was asked for before is
+// status and signal, for DONE (paths.c) errno. SEAL, from a monitor whose guest is about to run: from then on only what was asked for before is
 // started, to the byte, with the same executable if that is given, and nothing that is given no descriptor: a thread that
 // can send none starts nothing.
 
@@ -31,12 +31,13 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { SOCKET = 3, MAX_CHILDREN = 128, MAX_FDS = 64, MAX_STRINGS = 256, MAX_TARGET = 200, MAX_FILES = 65536, MAX_PACKET = 65536 };
 static const uint32_t NOBODY_ELSE = ~0u;
-enum { START = 1, KILL = 2, SEAL = 3 };
-enum { STARTED = 1, FAILED = 2, EXITED = 3 };
+enum { START = 1, KILL = 2, SEAL = 3, ADMIT = 4, CONNECT = 5, SAVE = 6, SAVED = 7 };
+enum { STARTED = 1, FAILED = 2, EXITED = 3, DONE = 4 };
 enum stage { REQUEST = 1, FORK = 2, DESCRIPTORS = 3, JAIL = 4, EXEC = 5, NAMESPACE = 6, ROOT = 7, LANDLOCKED = 8 };
 
 struct start {
@@ -72,6 +73,9 @@ static union {
   char bytes[MAX_PACKET];
 } packet;
 
+static void remove_partial(void);
+static void remove_ours(void);
+
 static void end_all(void) {
   for (int i = 0; i < MAX_CHILDREN; i++) {
     if (!children[i].pid) continue;
@@ -80,13 +84,33 @@ static void end_all(void) {
   }
   while (waitpid(-1, NULL, 0) > 0 || errno == EINTR) {
   }
+  remove_partial();
+  remove_ours();
   _exit(0);
 }
 
-static void answer(uint32_t kind, uint32_t id, int a, int b) {
+// Room for the descriptors that a packet carries.
+union control {
+  char bytes[CMSG_SPACE(MAX_FDS * sizeof(int))];
+  struct cmsghdr align;
+};
+
+static void answer_with(uint32_t kind, uint32_t id, int a, int b, const int *fds, uint32_t count) {
   uint32_t words[4] = {kind, id, (uint32_t)a, (uint32_t)b};
-  if (send(SOCKET, words, sizeof words, MSG_NOSIGNAL) != sizeof words) end_all();
+  union control control = {0};
+  struct iovec iov = {words, sizeof words};
+  struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1};
+  if (count) {
+    message.msg_control = control.bytes;
+    message.msg_controllen = CMSG_SPACE(count * sizeof(int));
+    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+    *header = (struct cmsghdr){CMSG_LEN(count * sizeof(int)), SOL_SOCKET, SCM_RIGHTS};
+    memcpy(CMSG_DATA(header), fds, count * sizeof(int));
+  }
+  if (sendmsg(SOCKET, &message, MSG_NOSIGNAL) != sizeof words) end_all();
 }
+
+static void answer(uint32_t kind, uint32_t id, int a, int b) { answer_with(kind, id, a, b, NULL, 0); }
 
 static struct child *find(uint32_t id) {
   for (int i = 0; i < MAX_CHILDREN; i++)
@@ -218,6 +242,8 @@ static void become(const struct process *process, uid_t our_user, gid_t our_grou
 
 // ---- Requests -------------------------------------------------------------------------------
 
+#include "paths.c"
+
 // Points at each of the strings from `at` on. Returns what follows them, or NULL when one has no end.
 static char *strings(char *at, char *end, uint32_t count, char **out) {
   for (uint32_t i = 0; at && i < count; i++) {
@@ -343,10 +369,7 @@ static void signal_child(size_t length) {
 }
 
 static void serve(void) {
-  union {
-    char bytes[CMSG_SPACE(MAX_FDS * sizeof(int))];
-    struct cmsghdr align;
-  } control;
+  union control control;
   struct iovec iov = {packet.bytes, sizeof packet.bytes};
   struct msghdr message = {
       .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control};
@@ -368,6 +391,8 @@ static void serve(void) {
     signal_child((size_t)length);
   } else if (packet.start.kind == SEAL) {
     sealed = 1;
+  } else if (packet.start.kind >= ADMIT && packet.start.kind <= SAVED) {
+    serve_path((size_t)length, fds, count);
   }
   for (uint32_t i = 0; i < count; i++) close(fds[i]);
 }

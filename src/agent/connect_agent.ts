@@ -1,5 +1,5 @@
 import { AgentError, AgentLostError } from "./agent_error.ts";
-import { AgentConnection } from "./connection.ts";
+import { AgentConnection, type AgentSocket } from "./connection.ts";
 
 /** Time between attempts, in milliseconds. */
 const PAUSE_MS = 200;
@@ -30,11 +30,10 @@ export interface ConnectOptions extends AgentWait {
 /**
  * Connects to a guest's agent, and waits for one that is not there yet: the guest may only be starting.
  *
- * @param socket path of the vsock device's Unix socket
  * @throws {AgentError} when there is none in time
  */
 export async function connectAgent(
-  socket: string,
+  socket: AgentSocket,
   { waitMs = 30_000, onWait = () => {}, alive = () => true }: ConnectOptions = {},
 ): Promise<AgentConnection> {
   const end = AbortSignal.timeout(waitMs);

@@ -14,17 +14,27 @@ const MAX_ANSWER = 16;
 /** Up to this length a payload is copied behind its header rather than sent by itself. */
 const SMALL = 4096;
 
+/** A stream to the host's side of a VM's vsock device. */
+export type AgentStream = Pick<Deno.Conn, "read" | "write" | "close">;
+
+/**
+ * How such a stream is had: the path of the device's Unix socket, or what connects to it.
+ *
+ * Rejects with Deno.errors.NotFound when the VM has no such device, with ConnectionRefused when nobody listens there.
+ */
+export type AgentSocket = string | (() => Promise<AgentStream>);
+
 /**
  * A connection to a guest's agent, which has one request. Frames go out in order; one at a time may wait for what comes
  * in, of which only the length is checked here.
  */
 export class AgentConnection implements Disposable {
-  readonly #connection: Deno.UnixConn;
+  readonly #connection: AgentStream;
   readonly #reader: FrameReader;
   #sending: Promise<unknown> = Promise.resolve();
   #closed = false;
 
-  private constructor(connection: Deno.UnixConn) {
+  private constructor(connection: AgentStream) {
     this.#connection = connection;
     this.#reader = new FrameReader(connection);
   }
@@ -32,13 +42,15 @@ export class AgentConnection implements Disposable {
   /**
    * Connects once, through the host's side of a VM's vsock device.
    *
-   * @param socket path of the device's Unix socket
    * @param signal ends the attempt
    * @throws {AgentLostError} when nobody listens in the guest, yet or any more
    * @throws {Deno.errors.NotFound} when the VM has no such device
    */
-  static async open(socket: string, signal?: AbortSignal): Promise<AgentConnection> {
-    const conn = await Deno.connect({ transport: "unix", path: socket });
+  static async open(socket: AgentSocket, signal?: AbortSignal): Promise<AgentConnection> {
+    const conn =
+      await (typeof socket === "string"
+        ? Deno.connect({ transport: "unix", path: socket })
+        : socket());
     const connection = new AgentConnection(conn);
     const abort = () => connection[Symbol.dispose]();
     signal?.addEventListener("abort", abort);

@@ -2,7 +2,7 @@
 
 export { AgentError, AgentLostError, AgentProtocolError } from "./agent_error.ts";
 export { type AgentWait, connectAgent, type ConnectOptions } from "./connect_agent.ts";
-export { AgentConnection } from "./connection.ts";
+export { AgentConnection, type AgentSocket, type AgentStream } from "./connection.ts";
 export { type CopyDestination, copyFromGuest } from "./copy_from_guest.ts";
 export { type CopySource, copyToGuest, type GuestCopyOptions } from "./copy_to_guest.ts";
 export { powerOffGuest, setGuestClock } from "./guest_machine.ts";

@@ -1,5 +1,5 @@
 import type { ConsoleHub } from "../machine/mod.ts";
-import type { SocketStream } from "./socket_stream.ts";
+import type { SocketStream } from "../os/mod.ts";
 
 /** For how long a viewer may not read, in milliseconds; its queue is full long before when the guest is busy. */
 const READING = 30_000;

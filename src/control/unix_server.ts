@@ -8,8 +8,8 @@ import {
   peerOf,
   type Reactor,
   setNonBlocking,
+  SocketStream,
 } from "../os/mod.ts";
-import { SocketStream } from "./socket_stream.ts";
 
 /** For how long nobody is accepted when this process has no descriptor left, in milliseconds. */
 const PAUSE = 1000;

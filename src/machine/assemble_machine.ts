@@ -5,7 +5,6 @@ import {
   GENERATION_ID_ADDRESS,
   IDENTITY_MAP_ADDRESS,
   loadKernel,
-  openBootFile,
   pciWindows,
   TSS_ADDRESS,
   writeAcpi,
@@ -30,7 +29,7 @@ import { MachineMemory } from "../memory/mod.ts";
 import { EventFd, OsError } from "../os/mod.ts";
 import { createPlatform, WindowExhausted } from "../pci/mod.ts";
 import { VcpuControl, VcpuThread } from "../vcpu/mod.ts";
-import type { BootPlan } from "./boot_plan.ts";
+import type { BootFiles } from "./boot_files.ts";
 import type { DeviceParts } from "./device_parts.ts";
 import type { Host } from "./host.ts";
 import { Machine } from "./machine.ts";
@@ -46,7 +45,7 @@ const NO_EVENTS = { raise() {}, stopping: false };
 
 /** Where a machine begins: with a kernel, or where another was saved. */
 export type MachineSource =
-  | { readonly boot: BootPlan }
+  | { readonly boot: BootFiles }
   | {
     /** As it was; the machine's from here on. */
     readonly memory: MachineMemory;
@@ -190,18 +189,15 @@ function placed<T>(bits: number, create: () => T): T {
 
 /** Puts kernel and tables into memory. */
 function boot(
-  { host: { window }, config }: MachineOptions,
+  { config }: MachineOptions,
   memory: MachineMemory,
-  plan: BootPlan,
+  files: BootFiles,
   windows: ReturnType<typeof pciWindows>,
 ): Entry {
   const rsdp = writeAcpi(memory.guest, { cpus: config.cpus, pciWindows: windows });
   newGeneration(memory);
-  using kernel = openBootFile(plan.kernel, window);
-  using initrd = plan.initrd === undefined
-    ? undefined
-    : openBootFile(plan.initrd, window, "initrd");
-  return loadKernel(memory.guest, kernel, { cmdline: plan.cmdline, initrd, rsdp });
+  const { kernel, initrd, cmdline } = files;
+  return loadKernel(memory.guest, kernel, { cmdline, initrd, rsdp });
 }
 
 /** Another number for each time that a guest's memory begins to live. */

@@ -1,6 +1,7 @@
-import { connectUnix, type Fd, OsError, type Owned, socketPair } from "../os/mod.ts";
+import { type Fd, OsError, type Owned, socketPair } from "../os/mod.ts";
 import { DisconnectedError, RequestError, SendError } from "../msg/mod.ts";
 import type { Starter } from "../sandbox/mod.ts";
+import { type Dialer, directly } from "./dialer.ts";
 import type { DirectImage } from "./image_lock.ts";
 import { MachineError } from "./outcome.ts";
 import type { LimitInfo, NetInfo } from "./vm_control.ts";
@@ -182,14 +183,17 @@ export class ForeignBackend implements Backend {
   readonly failure = undefined;
   readonly permissions = "those of who started it";
   readonly #path: string;
+  readonly #dialer: Dialer;
 
-  constructor(path: string) {
+  constructor(path: string, dialer: Dialer = directly) {
     this.#path = path;
+    this.#dialer = dialer;
+    dialer.admit(path);
   }
 
   connect(): Promise<Owned<Fd>> {
     try {
-      return Promise.resolve(connectUnix(this.#path));
+      return Promise.resolve(this.#dialer.connect(this.#path));
     } catch (error) {
       if (!(error instanceof OsError)) throw error;
       const reason = error.code === "ENOENT"

@@ -1,4 +1,5 @@
 import { dirname, join } from "node:path";
+import type { PathRule } from "../os/mod.ts";
 import { MachineError } from "./outcome.ts";
 import type { GroupInfo } from "./vm_control.ts";
 
@@ -112,6 +113,20 @@ export class Cgroup implements Disposable {
       throttledSeconds: (cpu.get("throttled_usec") ?? 0) / 1e6,
       memoryBytes: Number(read(join(this.path, "memory.current")) ?? 0),
     };
+  }
+
+  /** What {@linkcode info} and the end need of it. */
+  get files(): PathRule[] {
+    const around = dirname(this.path);
+    const written = [
+      join(this.#home, "cgroup.procs"),
+      ...(this.#enabled.length > 0 ? [join(around, "cgroup.subtree_control")] : []),
+    ];
+    return [
+      { path: this.path, rights: ["READ_FILE"] },
+      { path: around, rights: ["REMOVE_DIR"] },
+      ...written.map((path): PathRule => ({ path, rights: ["WRITE_FILE", "TRUNCATE"] })),
+    ];
   }
 
   /** This process goes back to where it was. All others of the group must have ended. */

@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
 import { TestAgent } from "../agent/testing.ts";
+import { Reactor } from "../os/mod.ts";
+import { directly } from "./dialer.ts";
 import { GuestAgent } from "./guest_agent.ts";
 import { Log } from "./log.ts";
 
@@ -7,7 +9,8 @@ Deno.test("a guest without an agent, or with one that cannot, is no failure of t
   const dir = await Deno.makeTempDir();
   const lines: string[] = [];
   const log = new Log({ format: "text", level: "debug", write: (line) => lines.push(line) });
-  const agent = new GuestAgent(dir, log);
+  using reactor = new Reactor();
+  const agent = new GuestAgent({ runtime: dir, dialer: directly, reactor, log });
   await agent.setClock();
   assert.match(lines.pop() ?? "", /clock was not set.*no vsock device/);
   {

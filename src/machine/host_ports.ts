@@ -1,5 +1,6 @@
-import { connectUnix, type Fd, listenUnix, OsError, type Owned } from "../os/mod.ts";
+import { type Fd, listenUnix, OsError, type Owned } from "../os/mod.ts";
 import { RequestError } from "../msg/mod.ts";
+import { type Dialer, directly } from "./dialer.ts";
 import { MachineError } from "./outcome.ts";
 import { removeStaleSocket } from "./stale_socket.ts";
 
@@ -8,10 +9,13 @@ export class HostPorts implements Disposable {
   readonly path: string;
   /** Programs of the host connect to it. It outlives the worker that accepts them. */
   readonly listener: Owned<Fd>;
+  readonly #dialer: Dialer;
 
   /** @throws {MachineError} when nobody can listen at the path */
-  constructor(path: string) {
+  constructor(path: string, dialer: Dialer = directly) {
     this.path = path;
+    this.#dialer = dialer;
+    dialer.admit(`${path}_`, { numbered: true });
     removeStaleSocket(path);
     try {
       this.listener = listenUnix(path);
@@ -25,7 +29,7 @@ export class HostPorts implements Disposable {
   connect(port: number): Owned<Fd> {
     const path = `${this.path}_${port}`;
     try {
-      return connectUnix(path);
+      return this.#dialer.connect(path);
     } catch (error) {
       if (!(error instanceof OsError)) throw error;
       throw new RequestError("unreachable", `port ${port}: ${error.message}`);

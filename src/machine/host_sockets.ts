@@ -1,18 +1,22 @@
 import { join } from "node:path";
-import { connectUnix, type Fd, OsError, type Owned } from "../os/mod.ts";
+import { type Fd, OsError, type Owned } from "../os/mod.ts";
 import { RequestError } from "../msg/mod.ts";
+import { type Dialer, directly } from "./dialer.ts";
 import { MachineError } from "./outcome.ts";
 import type { NamedSockets } from "./worker.ts";
 
 /** The sockets of the host that a guest may open, by name. Whatever is not here is not reachable. */
 export class HostSockets implements NamedSockets {
   readonly #paths: ReadonlyMap<string, string>;
+  readonly #dialer: Dialer;
 
   /** @param paths by name; `auto` is where this user's Wayland clients look */
-  constructor(paths: Readonly<Record<string, string>> = {}) {
+  constructor(paths: Readonly<Record<string, string>> = {}, dialer: Dialer = directly) {
     this.#paths = new Map(
       Object.entries(paths).map(([name, path]) => [name, path === "auto" ? waylandSocket() : path]),
     );
+    this.#dialer = dialer;
+    for (const path of this.#paths.values()) dialer.admit(path);
   }
 
   get names(): string[] {
@@ -34,7 +38,7 @@ export class HostSockets implements NamedSockets {
       );
     }
     try {
-      return connectUnix(path);
+      return this.#dialer.connect(path);
     } catch (error) {
       if (!(error instanceof OsError)) throw error;
       throw new RequestError("unreachable", `socket "${name}": ${error.message}`);

@@ -65,8 +65,8 @@ export const vcpuCalls: readonly CallRule[] = [
 
 /**
  * All that the monitor does once its devices are open. It executes no program, makes no process, reaches no network,
- * mounts nothing, enters no namespace. Files are still opened by their paths: snapshots, kernels, sockets that its guest
- * may reach.
+ * mounts nothing, enters no namespace, and connects to nobody: its starter does, to those it was told of. Which files it
+ * opens and makes is in {@linkcode monitorFiles}.
  */
 export const monitorCalls: readonly CallRule[] = [
   ...commonCalls,
@@ -80,13 +80,21 @@ export const monitorCalls: readonly CallRule[] = [
   },
   {
     calls: ["socket", "socketpair"],
-    when: [{ argument: 0, what: "the family", among: { AF_UNIX: 1 } }],
+    when: [
+      { argument: 0, what: "the family", among: { AF_UNIX: 1 } },
+      {
+        argument: 1,
+        what: "the type",
+        among: { SOCK_STREAM: 1 },
+        ignoring: { SOCK_NONBLOCK: 0x800, SOCK_CLOEXEC: 0x8_0000 },
+      },
+    ],
     why:
       "connections to workers, to other VMs, to sockets that the guest may reach; none to a network",
   },
   {
-    calls: ["connect", "bind", "listen", "getsockname", "getpeername", "getsockopt", "setsockopt"],
-    why: "the same sockets",
+    calls: ["bind", "listen", "getsockname", "getpeername", "getsockopt", "setsockopt"],
+    why: "sockets in its runtime directory, and whom it has accepted there",
   },
   {
     calls: ["eventfd2", "memfd_create", "pipe2", "dup", "dup3"],
@@ -142,11 +150,16 @@ export const monitorCalls: readonly CallRule[] = [
       "readlink",
       "getdents64",
     ],
-    why: "snapshots, kernels, the runtime directory, what the host is like",
+    why: "its runtime directory, and what is there",
   },
   {
-    calls: ["mkdir", "rename", "unlink", "unlinkat", "rmdir", "chmod", "fchmod", "chown", "getcwd"],
-    why: "snapshots, and sockets and folders of its own",
+    calls: ["rename", "unlink", "unlinkat", "rmdir", "getcwd"],
+    why: "what is in its runtime directory",
+  },
+  {
+    calls: ["fchmod"],
+    when: [{ argument: 1, what: "the mode", among: { "0700": 0o700, "0733": 0o733 } }],
+    why: "the folder of passt's socket, which passt alone may use while it starts",
   },
   {
     calls: ["pread64", "pwrite64", "preadv", "pwritev", "pwritev2", "sendfile", "lseek"],

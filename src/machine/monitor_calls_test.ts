@@ -16,6 +16,13 @@ const NEVER = [
     "chroot",
     "setns",
     "unshare",
+    "connect",
+    "mkdir",
+    "chmod",
+    "chown",
+    "link",
+    "symlink",
+    "truncate",
   ],
   ...["bpf", "perf_event_open", "userfaultfd", "io_uring_setup", "keyctl", "init_module"],
   ...["finit_module", "kexec_load", "reboot", "setuid", "capset", "personality", "shmget"],
@@ -28,6 +35,7 @@ const NEVER_A_VCPU = [
   ...["seccomp", "rt_sigaction", "fcntl", "epoll_ctl", "eventfd2"],
 ] as const;
 
+const SOCK_STREAM = 1, SOCK_DGRAM = 2;
 const AF_UNIX = 1, AF_INET = 2, AF_NETLINK = 16, AF_VSOCK = 40;
 const CLONE_NEWUSER = 0x1000_0000, SIGCHLD = 17;
 
@@ -50,9 +58,11 @@ Deno.test("a monitor starts no program and reaches no network; a vCPU's thread o
   const REFUSED = "answer 38";
   for (const call of NEVER) assert.equal(says(monitor, call), REFUSED, call);
   for (const call of NEVER_A_VCPU) assert.equal(says(vcpu, call), REFUSED, call);
-  assert.equal(says(monitor, "socket", AF_UNIX), "allow");
+  assert.equal(says(monitor, "socket", AF_UNIX, SOCK_STREAM), "allow");
+  // A datagram goes where its sender says.
+  assert.equal(says(monitor, "socket", AF_UNIX, SOCK_DGRAM), REFUSED);
   for (const family of [AF_INET, AF_NETLINK, AF_VSOCK]) {
-    assert.equal(says(monitor, "socket", family), REFUSED);
+    assert.equal(says(monitor, "socket", family, SOCK_STREAM), REFUSED);
   }
   for (const flags of [SIGCHLD, CLONE_NEWUSER | SIGCHLD]) {
     assert.equal(says(monitor, "clone", flags), REFUSED);

@@ -24,7 +24,8 @@ export async function runVm(
   plan: BootPlan,
   { attend, ...options }: RunOptions,
 ): Promise<RunOutcome> {
-  await using vm = RunningVm.start(config, plan, { ...options, confined: true });
+  const attended = Promise.withResolvers<void>();
+  await using vm = RunningVm.start(config, plan, { ...options, confined: attended.promise });
   using _ending = onSignals(["SIGINT", "SIGHUP"], () => vm.quit());
   let stopping = false;
   using _stopping = onSignals(["SIGTERM"], () => {
@@ -43,7 +44,9 @@ export async function runVm(
       if (vm.info().state === "running") vm.powerButton();
     },
   });
-  await using _attendant = await attend?.(vm);
+  const attendant = attend?.(vm);
+  void Promise.allSettled([attendant]).then(() => attended.resolve());
+  await using _attendant = await attendant;
   return await vm.outcome;
 }
 

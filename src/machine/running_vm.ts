@@ -1,8 +1,9 @@
 import type { VmConfig } from "../config/mod.ts";
 import { exitReasonName } from "../kvm/mod.ts";
-import type { SandboxMode } from "../sandbox/mod.ts";
+import type { SandboxMode, StarterPaths } from "../sandbox/mod.ts";
 import { SpareThreads } from "../vcpu/mod.ts";
 import type { MachineSource } from "./assemble_machine.ts";
+import { BootFiles } from "./boot_files.ts";
 import type { BootPlan } from "./boot_plan.ts";
 import { Cgroup } from "./cgroup.ts";
 import { confineMonitor } from "./confine_monitor.ts";
@@ -16,6 +17,7 @@ import type { OnDeviceChange } from "./device_supervisor.ts";
 import { GuestAgent } from "./guest_agent.ts";
 import { Host } from "./host.ts";
 import type { Log } from "./log.ts";
+import { monitorFiles } from "./monitor_files.ts";
 import type { RunOutcome } from "./outcome.ts";
 import { type CycleParts, PowerCycle } from "./power_cycle.ts";
 import { Provisions } from "./provide/provisions.ts";
@@ -45,8 +47,8 @@ export interface StartOptions {
   readonly headless?: boolean;
   /** How much of a jail workers get; all of it when left out. */
   readonly sandbox?: SandboxMode;
-  /** This process does nothing but run the VM, and gives up what that does not need. */
-  readonly confined?: boolean;
+  /** This process does nothing but run the VM, and gives up what that does not need, when this is resolved. */
+  readonly confined?: Promise<void>;
   /** How this host is opened; with a check that it really runs guests when left out. */
   readonly openHost?: () => Host;
 }
@@ -65,10 +67,12 @@ export class RunningVm implements VmControl, AsyncDisposable {
   readonly #plan: BootPlan;
   readonly #openHost: () => Host;
   readonly #sandbox: SandboxMode;
-  readonly #confined: boolean;
+  readonly #confined: Promise<void> | undefined;
   readonly #restore: string | undefined;
   readonly #log: Log;
-  readonly #agent: GuestAgent;
+  #agent: GuestAgent | undefined;
+  /** While there is a starter. */
+  #paths: StarterPaths | undefined;
   readonly #events = new VmEvents();
   readonly #startedAt = new Date();
   readonly #startedTicks = performance.now();
@@ -98,7 +102,7 @@ export class RunningVm implements VmControl, AsyncDisposable {
   private constructor(
     readonly config: VmConfig,
     plan: BootPlan,
-    { log, openHost, restore, sandbox = "full", confined = false }: StartOptions,
+    { log, openHost, restore, sandbox = "full", confined }: StartOptions,
     runtime: RuntimeDir,
     console: ConsoleHub,
     spare: SpareThreads,
@@ -111,7 +115,6 @@ export class RunningVm implements VmControl, AsyncDisposable {
     this.#confined = confined;
     this.#openHost = openHost ?? (() => Host.open(true, sandbox));
     this.#log = log;
-    this.#agent = new GuestAgent(runtime.path, log);
     this.outcome = this.#live(spare).then((outcome) => {
       this.#over(outcome.kind === "failed" ? outcome.reason : undefined);
       return outcome;
@@ -159,6 +162,7 @@ export class RunningVm implements VmControl, AsyncDisposable {
       vm: config.name,
       reactor: host.reactor,
       log: this.#log,
+      dialer: host.starter.paths,
     });
     this.#provisions = provisions;
     const onDeviceChange: OnDeviceChange = (device, kind, detail) =>
@@ -173,19 +177,37 @@ export class RunningVm implements VmControl, AsyncDisposable {
       disks: this.#plan.disks,
     });
     this.#devices = devices.parts;
+    this.#paths = host.starter.paths;
+    this.#agent = new GuestAgent({
+      ...{ runtime: this.runtime.path, dialer: host.starter.paths },
+      ...{ reactor: host.reactor, log: this.#log },
+    });
+    const providers = providersOf(config);
     this.runtime.record({
+      starter: host.starter.pid,
       images: devices.images,
-      providers: providersOf(config),
+      providers,
       provides: provisions.names,
       startedAt: this.#startedAt.toISOString(),
     });
+    using files = new BootFiles(this.#plan, host.window);
+    let source = await this.#firstSource(host) ?? { boot: files };
+    await this.#confined;
     // Before threads of vCPUs keep themselves to less: one filter for all is possible only while none has its own.
-    const vcpuFilter = this.#confined ? confineMonitor(host.starter.sandbox) : undefined;
+    const vcpuFilter = this.#confined && confineMonitor(
+      host.starter.sandbox,
+      monitorFiles({
+        runtime: this.runtime.path,
+        images: devices.reopened,
+        group: group?.files,
+        meetsOthers: config.provides.length > 0 || Object.keys(providers).length > 0,
+      }),
+    );
     for (let first = true;; first = false) {
       const end = await this.#runOnce({
         host,
         config,
-        source: await this.#source(host, first),
+        source,
         devices: devices.parts,
         threads: spare.take(),
         vcpuFilter,
@@ -197,6 +219,7 @@ export class RunningVm implements VmControl, AsyncDisposable {
         patient: !first,
       });
       if (end !== undefined) return end;
+      source = { boot: files };
       this.#resets++;
       this.#log.info("the guest resets");
       this.#events.add({ kind: "reset" });
@@ -212,9 +235,10 @@ export class RunningVm implements VmControl, AsyncDisposable {
     return Cgroup.enter(`spectrum-${name}`, { cpu, memory: all });
   }
 
-  async #source({ window }: Host, first: boolean): Promise<MachineSource> {
+  /** The machine that was saved, if there is one to go on from. */
+  async #firstSource({ window }: Host): Promise<MachineSource | undefined> {
     const dir = this.#restore;
-    if (dir === undefined || !first) return { boot: this.#plan };
+    if (dir === undefined) return undefined;
     const { readMemory, readState } = await import("./snapshot/read_snapshot.ts");
     const saved = await readState(dir, this.config);
     return { saved, memory: await readMemory(dir, this.config, window) };
@@ -234,7 +258,7 @@ export class RunningVm implements VmControl, AsyncDisposable {
     try {
       if (this.#quitting.signal.aborted) cycle.machine.quit();
       // From the guest's first instruction on.
-      if (this.#confined) parts.host.starter.seal();
+      if (this.#confined !== undefined) parts.host.starter.seal();
       this.#enter(cycle);
       end = await cycle.run();
     } finally {
@@ -257,7 +281,7 @@ export class RunningVm implements VmControl, AsyncDisposable {
     this.console.guest = cycle;
     if (this.#state === "starting") this.#state = "running";
     this.#events.add({ kind: "started" });
-    if (this.#restore !== undefined && this.#resets === 0) void this.#agent.setClock();
+    if (this.#restore !== undefined && this.#resets === 0) void this.#agent?.setClock();
     this.#running.resolve();
   }
 
@@ -369,7 +393,7 @@ export class RunningVm implements VmControl, AsyncDisposable {
 
   #goOn(): void {
     void this.#cycle?.machine.run();
-    void this.#agent.setClock();
+    void this.#agent?.setClock();
     this.#events.add({ kind: "resumed" });
   }
 
@@ -388,7 +412,7 @@ export class RunningVm implements VmControl, AsyncDisposable {
       this.#state = "stopping";
       this.#grace = setTimeout(() => this.quit(), graceMs);
       const deafMs = Math.min(DEAF_TO_BUTTON_MS, graceMs / 3);
-      this.#deaf = setTimeout(() => void this.#agent.powerOff(), deafMs);
+      this.#deaf = setTimeout(() => void this.#agent?.powerOff(), deafMs);
       this.powerButton();
       if (paused) this.#goOn();
     }
@@ -421,7 +445,8 @@ export class RunningVm implements VmControl, AsyncDisposable {
   snapshot(dir: string): Promise<void> {
     return this.#serially(async () => {
       const cycle = this.#cycle;
-      if (this.#state !== "paused" || cycle === undefined) {
+      const paths = this.#paths;
+      if (this.#state !== "paused" || cycle === undefined || paths === undefined) {
         const hint = this.#state === "running" ? " Pause it first." : "";
         throw new VmStateError(
           this.#state,
@@ -442,14 +467,14 @@ export class RunningVm implements VmControl, AsyncDisposable {
             "each other cannot be saved.",
         );
       }
-      const saved = this.#save(cycle, dir);
+      const saved = this.#save(cycle, dir, paths);
       this.#saving = saved.catch(() => {});
       await saved;
       this.#events.add({ kind: "snapshot", detail: dir });
     });
   }
 
-  async #save(cycle: PowerCycle, dir: string): Promise<void> {
+  async #save(cycle: PowerCycle, dir: string, paths: StarterPaths): Promise<void> {
     const { writeSnapshot } = await import("./snapshot/write_snapshot.ts");
     const { machine } = cycle;
     await cycle.rest();
@@ -459,7 +484,7 @@ export class RunningVm implements VmControl, AsyncDisposable {
         plan: this.#plan,
         memory: machine.memory,
         state: machine.save(),
-      });
+      }, paths);
     } finally {
       await cycle.goOn();
     }

@@ -13,6 +13,8 @@ export interface ImageId {
 export interface VmRecord {
   /** Of the monitor. */
   readonly pid: number;
+  /** Process of its starter, which connects to other VMs in its place. */
+  readonly starter?: number;
   readonly images: readonly ImageId[];
   /** Devices whose backends run in other VMs: names of those VMs. */
   readonly providers?: Readonly<Record<string, string>>;
@@ -26,8 +28,6 @@ export interface VmRecord {
 
 const RECORD = "vm.json";
 const LOCK = "lock";
-/** Directories on their way out begin with it; no VM is named so. */
-const LEAVING = ".";
 /** Bytes of the longest path of a socket (`sun_path` of unix(7), without its zero), and of the longest name of ours. */
 const LONGEST_SOCKET_PATH = 107;
 const LONGEST_SOCKET_NAME = "/control.sock".length;
@@ -40,13 +40,11 @@ const TRIES = 100;
  */
 export class RuntimeDir implements Disposable {
   readonly path: string;
-  readonly #base: string;
   readonly #lock: Owned<Fd>;
   #record: VmRecord = { pid: Deno.pid, images: [] };
   #stays = false;
 
   private constructor(base: string, name: string, lock: Owned<Fd>) {
-    this.#base = base;
     this.path = join(base, name);
     this.#lock = lock;
   }
@@ -125,11 +123,13 @@ export class RuntimeDir implements Disposable {
     }
   }
 
-  /** Out of the way first, at once: nobody is to find half of a directory, or lose a new one to us. */
+  /** The lock last: whoever takes the name then has a lock of its own there, and keeps the directory. */
   #remove(): void {
-    const leaving = join(this.#base, `${LEAVING}${crypto.randomUUID()}`);
-    Deno.renameSync(this.path, leaving);
-    Deno.removeSync(leaving, { recursive: true });
+    for (const { name } of Deno.readDirSync(this.path)) {
+      if (name !== LOCK) Deno.removeSync(join(this.path, name), { recursive: true });
+    }
+    Deno.removeSync(join(this.path, LOCK));
+    removeEmpty(this.path);
   }
 }
 
@@ -189,6 +189,14 @@ function isLockOf(path: string, lock: Fd): boolean {
   }
 }
 
+function removeEmpty(path: string): void {
+  try {
+    Deno.removeSync(path);
+  } catch (error) {
+    if (!(error instanceof Error && "code" in error && error.code === "ENOTEMPTY")) throw error;
+  }
+}
+
 function removeSockets(path: string): void {
   for (const { name } of Deno.readDirSync(path)) {
     if (Deno.lstatSync(join(path, name)).isSocket) Deno.removeSync(join(path, name));
@@ -207,7 +215,7 @@ export function holderOf(image: ImageId, base = runtimeBase()): string | undefin
 /** Whether somebody holds the lock of a runtime directory. */
 export function isRunning(path: string): boolean {
   try {
-    using lock = openFile(join(path, LOCK), { write: true });
+    using lock = openFile(join(path, LOCK));
     return !testLock(lock, "write", 0, 0);
   } catch {
     return false;
@@ -233,7 +241,7 @@ function isRecord(value: unknown): value is VmRecord {
 export function listDirectory(path = runtimeBase()): string[] {
   try {
     return [...Deno.readDirSync(path)]
-      .filter(({ isDirectory, name }) => isDirectory && !name.startsWith(LEAVING))
+      .filter(({ isDirectory }) => isDirectory)
       .map(({ name }) => name);
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return [];

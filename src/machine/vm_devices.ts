@@ -14,6 +14,7 @@ import { type DeviceKind, deviceKinds } from "./device_kind.ts";
 import type { SystemDisk } from "./boot_plan.ts";
 import type { DeviceParts } from "./device_parts.ts";
 import type { OnDeviceChange } from "./device_supervisor.ts";
+import type { Dialer } from "./dialer.ts";
 import { openDisk } from "./disk_image.ts";
 import { DirectImage } from "./image_lock.ts";
 import type { Host } from "./host.ts";
@@ -42,6 +43,8 @@ export interface VmDevices extends Disposable {
   readonly parts: readonly DeviceParts[];
   /** Images that this VM holds. */
   readonly images: readonly ImageId[];
+  /** Those of them that are opened once more for each worker. */
+  readonly reopened: readonly Fd[];
 }
 
 /** What is at hand when devices are opened. */
@@ -85,6 +88,7 @@ class Opening implements Disposable {
   readonly #owned = new DisposableStack();
   readonly #parts: DeviceParts[] = [];
   readonly #images: ImageId[] = [];
+  readonly #reopened: Fd[] = [];
 
   constructor(config: VmConfig, context: OpenContext) {
     this.#config = config;
@@ -97,7 +101,7 @@ class Opening implements Disposable {
     const elsewhere = provider !== undefined
       ? this.#provided(name, provider)
       : socket !== undefined
-      ? new ForeignBackend(socket)
+      ? new ForeignBackend(socket, this.#dialer)
       : undefined;
     if (elsewhere !== undefined) {
       return this.#add(name, blk, disk.queues ?? FOREIGN_QUEUES, elsewhere);
@@ -116,6 +120,7 @@ class Opening implements Disposable {
       limit: ratesOf(limit),
     };
     const image = cache === "none" ? new DirectImage(fd) : undefined;
+    if (image !== undefined) this.#reopened.push(fd);
     this.#add(name, blk, queues, this.#worker({ kind: "blk", ...held }, {}, image));
   }
 
@@ -164,7 +169,7 @@ class Opening implements Disposable {
     if (provider !== undefined) {
       return this.#add("vsock", vsock, 3, this.#provided("vsock", provider));
     }
-    const ports = this.#owned.use(new HostPorts(join(runtime, "vsock.sock")));
+    const ports = this.#owned.use(new HostPorts(join(runtime, "vsock.sock"), this.#dialer));
     const backend = this.#worker({ kind: "vsock", cid, listener: ports.listener.borrow() }, {
       connectPort: (port) => ports.connect(port),
       log: log.for({ component: "vsock" }),
@@ -175,10 +180,12 @@ class Opening implements Disposable {
   wl({ region, memory, vfds, contexts, socket, sockets, doorbells: slots = 0 }: WlConfig): void {
     const sharedMemory = { sizes: [region], mappings: vfds };
     if (socket !== undefined) {
-      return this.#add("wl", deviceKinds.wl, 2, new ForeignBackend(socket), { sharedMemory });
+      return this.#add("wl", deviceKinds.wl, 2, new ForeignBackend(socket, this.#dialer), {
+        sharedMemory,
+      });
     }
     const { log, provisions } = this.#context;
-    const named = new HostSockets(sockets);
+    const named = new HostSockets(sockets, this.#dialer);
     const doorbells = slots > 0 ? new DoorbellHost(slots) : undefined;
     const backend = this.#worker(
       { kind: "wl", region, memory, vfds, contexts, doorbells: slots },
@@ -196,7 +203,16 @@ class Opening implements Disposable {
 
   result(): VmDevices {
     const held = this.#owned.move();
-    return { parts: this.#parts, images: this.#images, [Symbol.dispose]: () => held.dispose() };
+    return {
+      parts: this.#parts,
+      images: this.#images,
+      reopened: this.#reopened,
+      [Symbol.dispose]: () => held.dispose(),
+    };
+  }
+
+  get #dialer(): Dialer {
+    return this.#context.host.starter.paths;
   }
 
   #add(

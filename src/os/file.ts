@@ -18,8 +18,6 @@ export interface OpenFlags {
   readonly directory?: boolean;
   /** Do not follow a symbolic link at the end of the path. */
   readonly noFollow?: boolean;
-  /** O_PATH: only a name of it, for a socket too. */
-  readonly pathOnly?: boolean;
   /** Do not make a terminal the controlling one. Always so when left out. */
   readonly mode?: number;
 }
@@ -37,13 +35,17 @@ export function openFile(path: string, flags: OpenFlags = {}): Owned<Fd> {
   if (flags.direct) bits |= 0o40000;
   if (flags.directory) bits |= 0o200000;
   if (flags.noFollow) bits |= 0o400000;
-  if (flags.pathOnly) bits |= 0o10000000;
   return Fd.own(check(monitor().sp_open(cString(path), bits, flags.mode ?? 0o666), "open", path));
 }
 
 /** Opens the file behind a descriptor once more, in the same way: an open file of its own, with its own locks. */
 export function reopen(fd: Fd): Owned<Fd> {
-  return openFile(`/proc/self/fd/${fd.raw()}`, openMode(fd));
+  return openFile(pathOf(fd), openMode(fd));
+}
+
+/** A path that leads to the file behind a descriptor, in this process. */
+export function pathOf(fd: Fd): string {
+  return `/proc/self/fd/${fd.raw()}`;
 }
 
 /** What a descriptor is. */
@@ -92,6 +94,11 @@ export function openMode(fd: Fd): { read: boolean; write: boolean; direct: boole
   const flags = check(library().sp_status_flags(fd.raw()), "examine", "a descriptor");
   const access = flags & 3;
   return { read: access !== 1, write: access !== 0, direct: (flags & 0o40000) !== 0 };
+}
+
+/** Says who may do what with a file. */
+export function changeMode(fd: Fd, mode: number): void {
+  check(monitor().sp_change_mode(fd.raw(), mode), "change the mode of", "a file");
 }
 
 /** Sets the length of a file. */

@@ -13,6 +13,7 @@ export {
   trackDescriptors,
 } from "./fd.ts";
 export {
+  changeMode,
   type FdKind,
   fdKind,
   type FileStat,
@@ -21,6 +22,7 @@ export {
   openFile,
   type OpenFlags,
   openMode,
+  pathOf,
   read,
   reopen,
   truncate,
@@ -30,6 +32,7 @@ export {
 export { interfaceSocket, tryPort } from "./inet.ts";
 export { IoVector, MAX_VECTOR } from "./io_vector.ts";
 export { ioctl, ioctlAt, ioctlFd, ioctlRaw } from "./ioctl.ts";
+export { FileRight, type PathRule, restrictPaths } from "./landlock.ts";
 export { type LibraryKind, useLibrary } from "./library.ts";
 export { type LockKind, testLock, tryLock, unlock } from "./lock.ts";
 export { addSeals, memfd, Seal, seals } from "./memfd.ts";
@@ -81,7 +84,6 @@ export {
 } from "./transfer.ts";
 export {
   acceptUnix,
-  connectThrough,
   connectUnix,
   listenUnix,
   type Peer,
@@ -91,8 +93,10 @@ export {
   shutdownWrite,
   socketPair,
   SocketType,
+  unixSocket,
 } from "./unix_socket.ts";
 export { attachTapQueue, checksum, setTapOffload, TapFlag, tapFlags, TapOffload } from "./tap.ts";
+export { SocketStream } from "./socket_stream.ts";
 export { fillPages, savePages } from "./sparse_file.ts";
 export { type NoUring, Uring } from "./uring.ts";
 export { makeDoorbell, MAX_VFDS, receiveVfds, sendVfds, VirtioWl } from "./virtio_wl.ts";

@@ -99,6 +99,7 @@ export const workerSymbols = {
 /** What the monitor may call beyond that. */
 export const monitorOnlySymbols = {
   sp_open: { parameters: ["buffer", "i32", "i32"], result: "i32" },
+  sp_change_mode: { parameters: ["i32", "u32"], result: "i32" },
   sp_window_huge: { parameters: ["f64", "f64"], result: "i32" },
   sp_truncate: { parameters: ["i32", "f64"], result: "i32" },
   sp_ioctl: { parameters: ["i32", "u32", "f64"], result: "i32" },
@@ -108,6 +109,7 @@ export const monitorOnlySymbols = {
   sp_test_lock: { parameters: ["i32", "i32", "f64", "f64"], result: "i32" },
   sp_socket_pair: { parameters: ["i32", "buffer"], result: "i32" },
   sp_listen: { parameters: ["buffer", "i32"], result: "i32" },
+  sp_unix_socket: { parameters: ["i32"], result: "i32" },
   sp_connect: { parameters: ["buffer", "i32"], result: "i32" },
   sp_interface_socket: { parameters: [], result: "i32" },
   sp_try_port: { parameters: ["buffer", "i32", "i32"], result: "i32" },
@@ -127,6 +129,9 @@ export const monitorOnlySymbols = {
   sp_spawn_starter: { parameters: ["i32", "buffer", "i32"], result: "i32" },
   sp_reap: { parameters: ["i32"], result: "i32" },
   sp_pidfd: { parameters: ["i32"], result: "i32" },
+  sp_landlock_rules: { parameters: [], result: "i32" },
+  sp_landlock_allow: { parameters: ["i32", "buffer", "u32"], result: "i32" },
+  sp_landlock_restrict: { parameters: ["i32"], result: "i32" },
 } as const satisfies Deno.ForeignLibraryInterface;
 
 /** All of the shim. */

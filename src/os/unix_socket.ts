@@ -27,14 +27,14 @@ export function listenUnix(path: string, type: number = SocketType.Stream): Owne
   return Fd.own(check(monitor().sp_listen(cString(path), type), "listen at", path));
 }
 
+/** A stream socket that is not connected yet. Until it is made blocking nobody holds it up. */
+export function unixSocket(): Owned<Fd> {
+  return Fd.own(check(monitor().sp_unix_socket(SocketType.Stream), "make", "a socket"));
+}
+
 /** A socket connected to whoever listens at a path. */
 export function connectUnix(path: string, type: number = SocketType.Stream): Owned<Fd> {
   return Fd.own(check(monitor().sp_connect(cString(path), type), "connect to", path));
-}
-
-/** As {@link connectUnix}, for a listening socket whose path was opened ({@link OpenFlags.pathOnly}) and may be gone. */
-export function connectThrough(place: Fd): Owned<Fd> {
-  return connectUnix(`/proc/self/fd/${place.raw()}`);
 }
 
 /** The next connection, or undefined when a non-blocking listener has none. */

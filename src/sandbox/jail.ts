@@ -41,7 +41,7 @@ export const sandboxModes = ["full", "reduced", "debug"] as const;
 /** Users of VMs that root runs: from here on, one for each starter, by its process id. Nobody else has so high ones. */
 const FIRST_USER = 0x7000_0000;
 /** Whom a policy calls `nobody`, and the group. */
-export const NOBODY = 65_534;
+const NOBODY = 65_534;
 
 /**
  * What the starter is asked to do so that a policy holds.
@@ -74,9 +74,17 @@ export function jailOf(
   };
 }
 
+let allUsers: boolean | undefined;
+
 /** Root of a container may have few users besides, and is no more than an ordinary user outside of it. */
 function hasAllUsers(): boolean {
-  return /^ *0 +0 +4294967295$/m.test(Deno.readTextFileSync("/proc/self/uid_map"));
+  return allUsers ??= /^ *0 +0 +4294967295$/m.test(Deno.readTextFileSync("/proc/self/uid_map"));
+}
+
+/** Learns what jails of any policy need to know of this process, which may not be able to find out later. */
+export function prepareJails(): void {
+  hasAllUsers();
+  pathsOf("libraries");
 }
 
 function filesOf(policy: Policy): string[] {

@@ -3,6 +3,7 @@ import {
   type ExitStatus,
   type Fd,
   MessageFlags,
+  OsError,
   type Owned,
   payload,
   processDescriptor,
@@ -14,12 +15,15 @@ import {
   SocketType,
   spawnStarter,
 } from "../os/mod.ts";
-import { jailOf, type SandboxMode } from "./jail.ts";
+import { jailOf, prepareJails, type SandboxMode } from "./jail.ts";
 import type { Policy } from "./policy.ts";
 import { StartError } from "./start_error.ts";
+import { type PathRequest, StarterPaths } from "./starter_paths.ts";
 import {
   Answer,
+  ANSWER_DESCRIPTORS,
   AnswerPacket,
+  encodePath,
   encodeStart,
   KillRequest,
   PROGRAM_TARGET,
@@ -46,12 +50,27 @@ export interface StartOptions {
   readonly program?: Fd;
 }
 
+/** What it could not do, by the kind of request. */
+const DOING: Readonly<Record<number, string>> = {
+  [Request.Connect]: "connect to",
+  [Request.Save]: "make",
+};
+
 /** What suffices a process of a few descriptors. */
 const OPEN_FILES = 256;
 
 interface Pending {
   readonly program: string;
   readonly started: PromiseWithResolvers<Child>;
+}
+
+/** What the starter says. */
+interface Said {
+  readonly kind: number;
+  readonly id: number;
+  readonly a: number;
+  readonly b: number;
+  readonly fds: Owned<Fd>[];
 }
 
 /** A running process. */
@@ -82,6 +101,11 @@ export class Starter implements Disposable {
   readonly reactor: Reactor;
   /** How much of a policy it enforces. */
   readonly sandbox: SandboxMode;
+  /** Sockets and snapshots, for a monitor that may open no paths. */
+  readonly paths = new StarterPaths(
+    (request, fds) => this.#ask(request, fds),
+    (request) => void this.#send(encodePath(0, request)),
+  );
   readonly #socket: Owned<Fd>;
   readonly #process: Owned<Fd>;
   readonly #buffer = new Uint8Array(AnswerPacket.size);
@@ -112,6 +136,7 @@ export class Starter implements Disposable {
   static spawn(reactor: Reactor, sandbox: SandboxMode = "full"): Starter {
     const [ours, theirs] = socketPair(SocketType.SeqPacket);
     using _closed = theirs;
+    prepareJails();
     return new Starter(spawnStarter(payload().starter, theirs), ours, reactor, sandbox);
   }
 
@@ -166,21 +191,38 @@ export class Starter implements Disposable {
     this.#send(KillRequest.encode({ kind: Request.Kill, id, signal }));
   }
 
-  #receive(): void {
-    while (!this.#socket.closed) {
-      const { length } = receiveMessage(this.#socket, this.#buffer, 0, MessageFlags.DontWait);
-      if (length === -Errno.EAGAIN) return;
-      if (length !== AnswerPacket.size) {
-        // Closed or nonsense: its end follows, or is brought about.
-        this.#socket[Symbol.dispose]();
-        return;
+  /** Waits for the answer, which comes at once; others that come before it are for who waits for them. */
+  #ask(request: PathRequest, fds: readonly Fd[] = []): Owned<Fd>[] {
+    const wanted = ++this.#lastId;
+    if (this.#send(encodePath(wanted, request), fds)) {
+      for (let said; (said = this.#next(0)) !== undefined;) {
+        if (said.kind !== Answer.Done || said.id !== wanted) {
+          this.#answered(said);
+        } else if (said.a === 0) {
+          return said.fds;
+        } else {
+          throw new OsError(DOING[request.kind] ?? "finish", request.path ?? "a snapshot", said.a);
+        }
       }
-      this.#answered();
     }
+    throw new OsError("reach", "the starter", Errno.EPIPE);
   }
 
-  #answered(): void {
-    const { kind, id, a, b } = AnswerPacket.decode(this.#buffer);
+  #receive(): void {
+    for (let said; (said = this.#next(MessageFlags.DontWait)) !== undefined;) this.#answered(said);
+  }
+
+  /** What it says next; undefined when it says nothing, yet or any more. */
+  #next(flags: number): Said | undefined {
+    if (this.#socket.closed) return undefined;
+    const { length, fds } = receiveMessage(this.#socket, this.#buffer, ANSWER_DESCRIPTORS, flags);
+    if (length === AnswerPacket.size) return { ...AnswerPacket.decode(this.#buffer), fds };
+    // Closed or nonsense: its end follows, or is brought about.
+    if (length !== -Errno.EAGAIN) this.#socket[Symbol.dispose]();
+    return undefined;
+  }
+
+  #answered({ kind, id, a, b }: Said): void {
     const pending = this.#pending.get(id);
     if (kind === Answer.Started && pending !== undefined) {
       const exited = Promise.withResolvers<ExitStatus>();

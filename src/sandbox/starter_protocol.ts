@@ -1,13 +1,16 @@
-/** What monitor and starter say to each other, one packet each (`ffi/starter.c`, `ffi/jail.c`). */
+/** What monitor and starter say to each other, one packet each (`ffi/starter.c`, `ffi/jail.c`, `ffi/paths.c`). */
 
 import { struct, u32 } from "../codec/mod.ts";
 import type { StartStage } from "./start_error.ts";
 
 /** Kinds of request. */
-export const Request = { Start: 1, Kill: 2, Seal: 3 } as const;
+export const Request = {
+  ...{ Start: 1, Kill: 2, Seal: 3 },
+  ...{ Admit: 4, Connect: 5, Save: 6, Saved: 7 },
+} as const;
 
 /** Kinds of answer. */
-export const Answer = { Started: 1, Failed: 2, Exited: 3 } as const;
+export const Answer = { Started: 1, Failed: 2, Exited: 3, Done: 4 } as const;
 
 /** Head of a start request; target numbers, limits and strings follow. */
 export const StartHead = struct({
@@ -35,7 +38,16 @@ export const KillRequest = struct({ kind: u32, id: u32, signal: u32 });
 /** From here on nothing is started that was not asked for before. It has no answer. */
 export const SealRequest = struct({ kind: u32, id: u32 });
 
-/** Every answer. `a` and `b`: process and 0; errno and stage; status and signal. */
+/** Head of a request about a path; the path and its NUL follow, if it has one. `detail` is {@link Admit}, regions, or 0. */
+export const PathHead = struct({ kind: u32, id: u32, detail: u32 });
+
+/** How a path is admitted. */
+export const Admit = { numbered: 1, noLink: 2, ours: 4 } as const;
+
+/** The most descriptors that an answer carries: of a snapshot's files. */
+export const ANSWER_DESCRIPTORS = 10;
+
+/** Every answer. `a` and `b`: process and 0; errno and stage; status and signal; errno and 0. */
 export const AnswerPacket = struct({ kind: u32, id: u32, a: u32, b: u32 });
 
 /** The target "number" of the descriptor that is the program. */
@@ -126,5 +138,26 @@ export function encodeStart(id: number, request: StartRequest): Uint8Array {
   const view = new DataView(packet.buffer);
   numbers.forEach((number, i) => view.setInt32(head.length + i * 4, number, true));
   packet.set(strings, head.length + numbers.length * 4);
+  return packet;
+}
+
+/**
+ * A request about a path.
+ *
+ * @throws RangeError when it is too long
+ * @throws TypeError for a NUL inside of it
+ */
+export function encodePath(
+  id: number,
+  { kind, detail, path }: { kind: number; detail: number; path?: string },
+): Uint8Array {
+  const head = PathHead.encode({ kind, id, detail });
+  if (path === undefined) return head;
+  if (path.includes("\0")) throw new TypeError("A path contains a NUL character");
+  const text = new TextEncoder().encode(`${path}\0`);
+  const packet = new Uint8Array(head.length + text.length);
+  if (packet.length > Limits.packet) throw new RangeError("A path is too long");
+  packet.set(head);
+  packet.set(text, head.length);
   return packet;
 }

@@ -16,7 +16,14 @@ import {
   trackDescriptors,
 } from "../os/mod.ts";
 import { type Policy, Starter, StartError } from "./mod.ts";
-import { AnswerPacket, encodeStart, KillRequest, StartHead } from "./starter_protocol.ts";
+import {
+  AnswerPacket,
+  encodePath,
+  encodeStart,
+  KillRequest,
+  Request,
+  StartHead,
+} from "./starter_protocol.ts";
 
 const shell = (script: string) => ["/bin/sh", "-c", script];
 
@@ -393,6 +400,22 @@ Deno.test("malformed requests are refused, and the starter goes on", async () =>
   assert.deepEqual(answerTo(good, [memory]), refused, "an unannounced descriptor");
   const low = encodeStart(1, { argv: ["/bin/true"], targets: [-2], openFiles: 256 });
   assert.deepEqual(answerTo(low, [memory]), refused, "a negative target");
+  const invalid = { kind: 4, a: 22, b: 0 };
+  for (const kind of [Request.Admit, Request.Connect, Request.Save]) {
+    const packet = encodePath(1, { kind, detail: 0, path: "/x" });
+    for (const odd of [packet.subarray(0, packet.length - 1), packet.subarray(0, 12)]) {
+      assert.deepEqual(answerTo(odd), invalid, `a path without an end, ${kind}`);
+    }
+    assert.deepEqual(answerTo(new Uint8Array([...packet, 0])), invalid, `two ends, ${kind}`);
+  }
+  const connect = encodePath(1, { kind: Request.Connect, detail: 0, path: "/x" });
+  assert.deepEqual(answerTo(connect), invalid, "no socket");
+  assert.deepEqual(answerTo(connect, [memory, memory]), invalid, "two sockets");
+  assert.equal(answerTo(connect, [memory]).kind, 4);
+  const saved = encodePath(1, { kind: Request.Saved, detail: 1 });
+  assert.deepEqual(answerTo(saved), invalid, "nothing is being saved");
+  const regions = encodePath(1, { kind: Request.Save, detail: 0xffff_ffff, path: "/tmp/x" });
+  assert.deepEqual(answerTo(regions), invalid, "too many regions");
   const long = encodeStart(1, { argv: ["/bin/true", "x".repeat(60_000)], openFiles: 256 });
   const padded = new Uint8Array(70_000);
   padded.set(long);

@@ -84,24 +84,20 @@ Deno.test("nothing that hostile code tries in a device's place gets out of all o
 
 /** Its engine makes code. */
 const LEFT_TO_A_VCPU = ["turn data into code"];
-/** It opens files by their paths, as its user, and its engine makes code; docs/threat-model.md says so. */
+/** It makes sockets in its runtime directory, looks at what is there, and its engine makes code. */
 const LEFT_TO_A_MONITOR = [
-  ...["open a file", "create a file", "make a folder", "open the root"],
-  ...["open a file by the monitor's root", "open its own memory", "open /dev/kvm"],
-  ...["make a Unix socket", "make a pair of sockets", "turn data into code"],
-  ...["look at a file", "open what is read-only to write", "change the mode of a file"],
-  ...["add a filter", "handle a signal"],
+  ...["make a Unix socket", "make a pair of sockets", "look at a file"],
+  ...["turn data into code", "add a filter", "handle a signal"],
 ];
 
-/** A policy of system calls alone. */
-const callsAlone = (name: string, calls: Policy["calls"]): Policy => ({
+/** System calls and files, of which it has those alone that hostile code is started with. */
+const monitorPolicy = (name: string, calls: Policy["calls"]): Policy => ({
+  ...policies.blk,
   name,
   user: { is: "own", why: "it stays who it is where it has no root of its own" },
-  descriptors: [],
   namespaces: [],
-  files: [],
   limits: [],
-  measures: [],
+  measures: [{ measure: "landlock", why: "as it restricts itself" }],
   calls,
 });
 
@@ -110,18 +106,14 @@ Deno.test("hostile code in a monitor's place, and on the thread of a vCPU, gets 
   try {
     const { executable: _, ...files } = await build(folder);
     const policies = {
-      monitor: callsAlone("monitor", monitorCalls),
-      vcpu: callsAlone("vcpu", vcpuCalls),
+      monitor: monitorPolicy("monitor", monitorCalls),
+      vcpu: monitorPolicy("vcpu", vcpuCalls),
     };
     const parts = JSON.stringify({ ...files, policies, columns: ["all"] });
     const said = await runAs("ourselves", here("run_attempts.ts"), [parts]);
     const { monitor, vcpu } = JSON.parse(said) as Record<string, Results>;
     assert.deepEqual(escapesOf(vcpu), LEFT_TO_A_VCPU);
-    const mine = Deno.uid() === 0 ? [] : ["open /dev/kvm", "open its own memory"];
-    assert.deepEqual(
-      new Set([...escapesOf(monitor), ...mine]),
-      new Set([...LEFT_TO_A_MONITOR, ...mine]),
-    );
+    assert.deepEqual(escapesOf(monitor).toSorted(), LEFT_TO_A_MONITOR.toSorted());
   } finally {
     await Deno.remove(folder, { recursive: true });
   }

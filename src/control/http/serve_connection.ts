@@ -1,4 +1,4 @@
-import type { SocketStream } from "../socket_stream.ts";
+import type { SocketStream } from "../../os/mod.ts";
 import { type HttpAnswer, HttpError, type HttpRequest, reasons } from "./message.ts";
 import { RequestParser } from "./request_parser.ts";
 

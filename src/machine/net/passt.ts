@@ -1,13 +1,5 @@
-import {
-  connectThrough,
-  connectUnix,
-  type Fd,
-  openFile,
-  OsError,
-  type Owned,
-  pipe,
-} from "../../os/mod.ts";
-import { type Child, NOBODY, type Starter, StartError } from "../../sandbox/mod.ts";
+import { changeMode, type Fd, openFile, OsError, type Owned, pipe } from "../../os/mod.ts";
+import { type Child, type Starter, StartError } from "../../sandbox/mod.ts";
 import { limited } from "../../vhost/mod.ts";
 import type { Log } from "../log.ts";
 import { MachineError } from "../outcome.ts";
@@ -37,14 +29,14 @@ export interface PasstOptions {
 }
 
 /** How passt is started for a device, each time alike: a sealed starter starts nothing else. */
-export interface PasstPlan {
+export interface PasstPlan extends Disposable {
   /** The program by its path, and its arguments. */
   readonly argv: readonly string[];
   readonly place: PrivatePlace;
 }
 
-/** @throws {MachineError} when it is not installed */
-export function planPasst({ config, device, log }: PasstOptions): PasstPlan {
+/** @throws {MachineError} when it is not installed, or there is no place for its socket */
+export function planPasst({ starter, config, device, log }: PasstOptions): PasstPlan {
   const program = requireProgram(device);
   const resolvers = hostResolvers();
   if (resolvers.loopback !== undefined && config.dns === undefined) {
@@ -52,8 +44,9 @@ export function planPasst({ config, device, log }: PasstOptions): PasstPlan {
       `the host's resolver ${resolvers.loopback} may be out of the guest's reach; name another: dns = ["ADDRESS"]`,
     );
   }
-  const place = new PrivatePlace();
-  return { argv: [program, ...passtArguments(place.socket, config, resolvers)], place };
+  const place = PrivatePlace.make(starter, device);
+  const argv = [program, ...passtArguments(place.socket, config, resolvers)];
+  return { argv, place, [Symbol.dispose]: () => place[Symbol.dispose]() };
 }
 
 /**
@@ -62,15 +55,14 @@ export function planPasst({ config, device, log }: PasstOptions): PasstPlan {
  */
 export class Passt implements Disposable {
   readonly child: Child;
-  /** Its socket, which has no path any more. */
-  readonly #door: Owned<Fd>;
+  readonly #place: PrivatePlace;
   /** The stream by which we saw that it listens. */
   #first: Owned<Fd> | undefined;
 
-  private constructor(child: Child, { door, stream }: Way) {
+  private constructor(child: Child, place: PrivatePlace, first: Owned<Fd>) {
     this.child = child;
-    this.#door = door;
-    this.#first = stream;
+    this.#place = place;
+    this.#first = first;
   }
 
   /**
@@ -82,7 +74,7 @@ export class Passt implements Disposable {
     { argv, place }: PasstPlan,
     { starter, device, log }: PasstOptions,
   ): Promise<Passt> {
-    using _made = place.make(device);
+    using _open = place.open();
     const [output, theirs] = pipe();
     using given = theirs;
     const warn = limited((line) => log.warn(`passt: ${line}`));
@@ -103,8 +95,8 @@ export class Passt implements Disposable {
       if (!(error instanceof StartError)) throw error;
       throw new MachineError("host", `Cannot run passt for ${device}: ${error.message}.`);
     }
-    const way = await whenListening(child, place);
-    if (way !== undefined) return new Passt(child, way);
+    const first = await whenListening(child, place);
+    if (first !== undefined) return new Passt(child, place, first);
     child.kill();
     await child.exited;
     const words = said.last.filter((line) => !NOISE.test(line)).join("; ");
@@ -116,13 +108,12 @@ export class Passt implements Disposable {
   connect(): Owned<Fd> {
     const first = this.#first;
     this.#first = undefined;
-    return first ?? connectThrough(this.#door);
+    return first ?? this.#place.connect();
   }
 
   [Symbol.dispose](): void {
     this.child.kill();
     this.#first?.[Symbol.dispose]();
-    this.#door[Symbol.dispose]();
   }
 }
 
@@ -136,57 +127,70 @@ function requireProgram(device: string): string {
   );
 }
 
-/** How to get to a passt that listens. */
-interface Way {
-  readonly door: Owned<Fd>;
-  readonly stream: Owned<Fd>;
-}
-
-/** Undefined when it ends before it listens, or does not come so far. */
-async function whenListening(child: Child, place: PrivatePlace): Promise<Way | undefined> {
+/** A stream to a passt that listens; undefined when it ends before it does, or does not come so far. */
+async function whenListening(
+  child: Child,
+  place: PrivatePlace,
+): Promise<Owned<Fd> | undefined> {
   let ended = false;
   void child.exited.then(() => ended = true);
   const until = performance.now() + PATIENCE_MS;
   while (!ended && performance.now() < until) {
-    const way = place.look();
-    if (way !== undefined) return way;
+    const stream = place.look();
+    if (stream !== undefined) return stream;
     await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
   }
 }
 
 /**
- * A directory for the socket alone, until somebody listens at it: in `/tmp`, where Debian's AppArmor profile lets
- * passt make one, and of the user that it runs as.
+ * A directory for the socket alone, in `/tmp`, where Debian's AppArmor profile lets passt make one. It is ours alone, but
+ * while passt starts, which is another user where we are root. It goes with the starter.
  */
-class PrivatePlace {
-  readonly #path = `/tmp/spectrum-passt-${crypto.randomUUID()}`;
+class PrivatePlace implements Disposable {
+  readonly socket: string;
+  readonly #directory: Owned<Fd>;
+  readonly #starter: Starter;
 
-  get socket(): string {
-    return `${this.#path}/socket`;
+  private constructor(path: string, starter: Starter) {
+    this.#directory = openFile(path, { directory: true, noFollow: true });
+    this.#starter = starter;
+    this.socket = `${path}/socket`;
+    starter.paths.admit(this.socket, { noLink: true, ours: true });
   }
 
-  /** Makes it, until what is returned is disposed of. @throws {MachineError} when somebody has taken its name */
-  make(device: string): Disposable {
-    using undo = new DisposableStack();
+  /** @throws {MachineError} */
+  static make(starter: Starter, device: string): PrivatePlace {
+    const path = `/tmp/spectrum-passt-${crypto.randomUUID()}`;
     try {
-      Deno.mkdirSync(this.#path, { mode: 0o700 });
-      undo.defer(() => Deno.removeSync(this.#path, { recursive: true }));
-      if (Deno.uid() === 0) Deno.chownSync(this.#path, NOBODY, NOBODY);
+      Deno.mkdirSync(path, { mode: 0o700 });
+      return new PrivatePlace(path, starter);
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
       throw new MachineError("host", `Cannot make a place for the passt of ${device}: ${reason}`);
     }
-    return undo.move();
   }
 
-  look(): Way | undefined {
+  /** Lets passt make its socket there, until what is returned is disposed of. */
+  open(): Disposable {
+    if (Deno.uid() === 0) changeMode(this.#directory, 0o733);
+    return { [Symbol.dispose]: () => changeMode(this.#directory, 0o700) };
+  }
+
+  /** @throws OsError */
+  connect(): Owned<Fd> {
+    return this.#starter.paths.connect(this.socket);
+  }
+
+  look(): Owned<Fd> | undefined {
     try {
-      using stream = connectUnix(this.socket);
-      const door = openFile(this.socket, { pathOnly: true });
-      return { door, stream: stream.move() };
+      return this.connect();
     } catch (error) {
       if (error instanceof OsError && ["ENOENT", "ECONNREFUSED"].includes(error.code)) return;
       throw error;
     }
+  }
+
+  [Symbol.dispose](): void {
+    this.#directory[Symbol.dispose]();
   }
 }

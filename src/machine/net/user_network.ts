@@ -21,7 +21,7 @@ export interface UserNetworkOptions extends PasstOptions {
 export class UserNetwork implements Disposable {
   readonly #options: UserNetworkOptions;
   readonly #backOff = new BackOff();
-  #plan: PasstPlan | undefined;
+  readonly #plan: PasstPlan;
   #passt: Passt | undefined;
   #hasEnded = false;
   /** Also the worker's; here it is watched for its end. */
@@ -31,8 +31,10 @@ export class UserNetwork implements Disposable {
   #over = false;
   #wake = () => {};
 
+  /** @throws {MachineError} when this host has no passt */
   constructor(options: UserNetworkOptions) {
     this.#options = options;
+    this.#plan = planPasst(options);
   }
 
   /** Process of passt. */
@@ -65,7 +67,7 @@ export class UserNetwork implements Disposable {
   async #start(): Promise<void> {
     this.#passt?.[Symbol.dispose]();
     this.#passt = undefined;
-    const passt = await Passt.start(this.#plan ??= planPasst(this.#options), this.#options);
+    const passt = await Passt.start(this.#plan, this.#options);
     if (this.#over) {
       passt[Symbol.dispose]();
       throw new MachineError("host", "The VM has ended.");
@@ -151,5 +153,6 @@ export class UserNetwork implements Disposable {
     this.#wake();
     this.#close();
     this.#passt?.[Symbol.dispose]();
+    this.#plan[Symbol.dispose]();
   }
 }

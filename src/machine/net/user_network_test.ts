@@ -86,7 +86,8 @@ async function eventually(condition: () => boolean, what: string): Promise<void>
   assert.fail(what);
 }
 
-Deno.test("passt serves one stream after the other, and stays", async () => {
+Deno.test("passt serves one stream after the other, and stays; its place goes with its starter", async () => {
+  const places: string[] = [];
   await withNetwork([], async ({ network, told }) => {
     const first = await network.open();
     assert.ok(first !== undefined && answersArp(first));
@@ -99,12 +100,14 @@ Deno.test("passt serves one stream after the other, and stays", async () => {
     const [, socket = ""] =
       /--socket\0([^\0]+)/.exec(Deno.readTextFileSync(`/proc/${pid}/cmdline`)) ?? [];
     assert.match(socket, /^\/tmp\/spectrum-passt-.+\/socket$/);
-    assert.throws(() => Deno.statSync(dirname(socket)), Deno.errors.NotFound);
+    places.push(dirname(socket));
+    assert.equal((Deno.statSync(places[0]).mode ?? 0) & 0o777, 0o700);
     const status = Deno.readTextFileSync(`/proc/${pid}/status`);
     assert.match(status, /^NoNewPrivs:\t1$/m);
     assert.match(status, /^Seccomp:\t2$/m);
     if (Deno.uid() === 0) assert.match(status, /^Uid:\t65534\t65534\t65534\t65534$/m);
   });
+  assert.throws(() => Deno.statSync(places[0]), Deno.errors.NotFound);
 });
 
 Deno.test("passt that is killed comes back with a new stream", async () => {

@@ -1,7 +1,9 @@
+import { join } from "node:path";
 import { contextIdOf, type ProvidesConfig, stableMac } from "../../config/mod.ts";
 import { type Fd, type Owned, type Reactor, socketPair } from "../../os/mod.ts";
 import { AsyncPeer, RequestError, SendError, unixTransport } from "../../msg/mod.ts";
 import { limited } from "../../vhost/mod.ts";
+import { type Dialer, directly } from "../dialer.ts";
 import { BackOff } from "../back_off.ts";
 import type { Log } from "../log.ts";
 import { runtimeBase } from "../runtime_base.ts";
@@ -12,7 +14,7 @@ import {
   type ProvidedDevice,
   providerMessages,
 } from "./guest_messages.ts";
-import { connectToUser, type Provision, whatUserLacks } from "./rendezvous.ts";
+import { connectToUser, deviceSocket, type Provision, whatUserLacks } from "./rendezvous.ts";
 
 /** How often it is looked whether a VM waits for what we provide, in milliseconds. */
 const LOOK_MS = 500;
@@ -50,6 +52,7 @@ export interface ProvisionsOptions {
   readonly log: Log;
   /** Where the runtime directories of all VMs are. */
   readonly base?: string;
+  readonly dialer?: Dialer;
 }
 
 /**
@@ -64,8 +67,9 @@ export class Provisions implements Disposable {
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(provides: readonly ProvidesConfig[], options: ProvisionsOptions) {
-    const base = options.base ?? runtimeBase();
-    this.#options = { ...options, base };
+    const { base = runtimeBase(), dialer = directly } = options;
+    this.#options = { ...options, base, dialer };
+    for (const { to, device } of provides) dialer.admit(deviceSocket(join(base, to), device));
     this.#warn = limited((reason) => options.log.warn(reason));
     this.#entries = provides.map((config) => ({
       config,
@@ -101,10 +105,10 @@ export class Provisions implements Disposable {
     if (name === CONFIG_CONTEXT) return asReachable(name, () => this.#welcome());
     const entry = this.#entries.find(({ context }) => context === name);
     if (entry === undefined) return undefined;
-    const { base } = this.#options;
+    const { base, dialer } = this.#options;
     const reason = whatUserLacks(entry.provision, base);
     if (reason !== undefined) throw new RequestError("unreachable", `${name}: it ${reason}`);
-    return asReachable(name, () => connectToUser(entry.provision, base));
+    return asReachable(name, () => connectToUser(entry.provision, base, dialer));
   }
 
   /** Asks the guest to power off, if it listens. */

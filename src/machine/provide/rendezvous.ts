@@ -1,5 +1,6 @@
 import { join } from "node:path";
-import { connectUnix, type Fd, type Owned, peerOf } from "../../os/mod.ts";
+import { type Fd, type Owned, peerOf } from "../../os/mod.ts";
+import type { Dialer } from "../dialer.ts";
 import { isRunning, readRecord, type VmRecord } from "../runtime_dir.ts";
 
 /** Path of the socket at which a VM waits for the backend of one of its devices. */
@@ -13,9 +14,10 @@ function recordOf(vm: string, base: string): VmRecord | undefined {
   return isRunning(directory) ? readRecord(directory) : undefined;
 }
 
-/** Whether a process is the monitor of a VM. */
+/** Whether a process is the monitor of a VM, or the starter that connects for it. */
 export function isMonitorOf(vm: string, pid: number, base: string): boolean {
-  return recordOf(vm, base)?.pid === pid;
+  const record = recordOf(vm, base);
+  return record?.pid === pid || record?.starter === pid;
 }
 
 /** Who waits for whom, and for what. */
@@ -59,8 +61,12 @@ export function whatUserLacks(
  *
  * @throws OsError when nobody listens; Error when it is not that VM's monitor who does
  */
-export function connectToUser({ user, device }: Provision, base: string): Owned<Fd> {
-  using connection = connectUnix(deviceSocket(join(base, user), device));
+export function connectToUser(
+  { user, device }: Provision,
+  base: string,
+  dialer: Dialer,
+): Owned<Fd> {
+  using connection = dialer.connect(deviceSocket(join(base, user), device));
   const { pid } = peerOf(connection);
   if (!isMonitorOf(user, pid, base)) {
     throw new Error(

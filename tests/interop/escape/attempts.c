@@ -35,11 +35,27 @@ static void answer_filtered(int signal, siginfo_t *info, void *context) {
   ((ucontext_t *)context)->uc_mcontext.gregs[REG_RAX] = FILTERED;
 }
 
+// A kernel without calls of i386 has no such instruction, which is two bytes long. Any other fault happens again.
+static void answer_missing(int signal, siginfo_t *info, void *context) {
+  (void)info;
+  greg_t *r = ((ucontext_t *)context)->uc_mcontext.gregs;
+  const uint8_t *at = (const uint8_t *)r[REG_RIP];
+  struct sigaction plain = {.sa_handler = SIG_DFL};
+  if (at[0] != 0xcd || at[1] != 0x80) {
+    sigaction(signal, &plain, NULL);
+    return;
+  }
+  r[REG_RAX] = -ENOSYS;
+  r[REG_RIP] += 2;
+}
+
 // Lets attempts go on after one that a filter traps.
 EXPORT void prepare(int file, int process) {
   read_only = file, monitor = process;
   struct sigaction action = {.sa_sigaction = answer_filtered, .sa_flags = SA_SIGINFO | SA_NODEFER};
   sigaction(SIGSYS, &action, NULL);
+  action.sa_sigaction = answer_missing;
+  sigaction(SIGSEGV, &action, NULL);
 }
 
 // Without the C library, which turns results into errno.

@@ -1,13 +1,10 @@
-import {
-  Errno,
-  Events,
-  type Fd,
-  type Owned,
-  type Reactor,
-  read,
-  sendMessage,
-  setNonBlocking,
-} from "../os/mod.ts";
+import { Errno } from "./errno.ts";
+import type { Fd, Owned } from "./fd.ts";
+import { read } from "./file.ts";
+import { sendMessage } from "./message.ts";
+import { Events } from "./poller.ts";
+import type { Reactor } from "./reactor.ts";
+import { setNonBlocking } from "./unix_socket.ts";
 
 const CHUNK = 16384;
 

@@ -1,0 +1,28 @@
+import { bundled } from "../../scripts/build/mod.ts";
+import { monitorFlags, payload } from "../../src/os/mod.ts";
+
+/** So that the engine does what it does where there is much memory. */
+const LARGE_HEAP = "--max-old-space-size=4096";
+/** As `deno task spectrum` starts it: with the runtime's caches. */
+const TASK_FLAGS = ["-A", "--no-prompt", "--no-config"];
+
+/** Ways to start a monitor: flags of the runtime. */
+export const startingWays: Readonly<Record<string, readonly string[]>> = {
+  "by itself": monitorFlags,
+  "from a task": TASK_FLAGS,
+};
+
+/** The environment of such a monitor, with the runtime's caches in a folder. */
+export const startingEnvironment = (folder: string) => ({
+  DENO_V8_FLAGS: LARGE_HEAP,
+  DENO_DIR: `${folder}/cache`,
+  DENO_NO_UPDATE_CHECK: "1",
+});
+
+/** confined_vm.ts as a script that finds the parts of this program where we do. */
+export async function confinedBundle(): Promise<string> {
+  const { device, ...parts } = payload();
+  const places = JSON.stringify({ ...parts, device: [...device] });
+  const program = new URL("confined_vm.ts", import.meta.url).pathname;
+  return `globalThis.spectrumPayload = ${places};\n${await bundled("confined_vm", program)}`;
+}
