@@ -35,29 +35,6 @@ static void answer_filtered(int signal, siginfo_t *info, void *context) {
   ((ucontext_t *)context)->uc_mcontext.gregs[REG_RAX] = FILTERED;
 }
 
-// A kernel without calls of i386 has no such instruction, which is two bytes long. Any other fault happens again.
-static void answer_missing(int signal, siginfo_t *info, void *context) {
-  (void)info;
-  greg_t *r = ((ucontext_t *)context)->uc_mcontext.gregs;
-  const uint8_t *at = (const uint8_t *)r[REG_RIP];
-  struct sigaction plain = {.sa_handler = SIG_DFL};
-  if (at[0] != 0xcd || at[1] != 0x80) {
-    sigaction(signal, &plain, NULL);
-    return;
-  }
-  r[REG_RAX] = -ENOSYS;
-  r[REG_RIP] += 2;
-}
-
-// Lets attempts go on after one that a filter traps.
-EXPORT void prepare(int file, int process) {
-  read_only = file, monitor = process;
-  struct sigaction action = {.sa_sigaction = answer_filtered, .sa_flags = SA_SIGINFO | SA_NODEFER};
-  sigaction(SIGSYS, &action, NULL);
-  action.sa_sigaction = answer_missing;
-  sigaction(SIGSEGV, &action, NULL);
-}
-
 // Without the C library, which turns results into errno.
 static long raw(long number, long a, long b, long c, long d, long e, long f) {
   register long r10 __asm__("r10") = d, r8 __asm__("r8") = e, r9 __asm__("r9") = f;
@@ -68,6 +45,28 @@ static long raw(long number, long a, long b, long c, long d, long e, long f) {
                    : "rcx", "r11", "memory");
   return result;
 }
+
+static const char OLD_ENTRY[] = "\xcd\x80"; // int $0x80
+
+// A kernel that has no such entry has an instruction that faults.
+static void answer_fault(int signal, siginfo_t *info, void *context) {
+  (void)info;
+  greg_t *registers = ((ucontext_t *)context)->uc_mcontext.gregs;
+  if (memcmp((const char *)registers[REG_RIP], OLD_ENTRY, sizeof OLD_ENTRY - 1))
+    raw(SYS_exit_group, 128 + signal, 0, 0, 0, 0, 0);
+  registers[REG_RIP] += sizeof OLD_ENTRY - 1;
+  registers[REG_RAX] = -ENOSYS;
+}
+
+// Lets attempts go on after one that a filter traps, or that faults.
+EXPORT void prepare(int file, int process) {
+  read_only = file, monitor = process;
+  struct sigaction action = {.sa_sigaction = answer_filtered, .sa_flags = SA_SIGINFO | SA_NODEFER};
+  sigaction(SIGSYS, &action, NULL);
+  action.sa_sigaction = answer_fault;
+  sigaction(SIGSEGV, &action, NULL);
+}
+
 #define CALL(number, ...) CALL_(number, __VA_ARGS__, 0, 0, 0, 0, 0, 0)
 #define CALL_(number, a, b, c, d, e, f, ...) \
   raw(number, (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f))
