@@ -10,6 +10,7 @@ export {
   StreamEnd,
   TapEnd,
 } from "./net/mod.ts";
+export { guestCalls } from "./guest_calls.ts";
 export { policies } from "./policies.ts";
 export { engineCalls, memoryCalls } from "./runtime_calls.ts";
 export { RngDevice } from "./rng/mod.ts";

@@ -1,5 +1,6 @@
 // What connects a machine to its host and to other machines.
 import { deviceVmTests } from "./device_vm.ts";
+import { escapeTests } from "./escape/mod.ts";
 import { hostileDeviceVmTests } from "./hostile_device_vm.ts";
 import { execTests } from "./exec.ts";
 import { lane } from "./lane.ts";
@@ -14,6 +15,7 @@ lane("devices in the lab", {
   "wl guest": wlGuestTests,
   "vsock": vsockTests,
   "device vm": deviceVmTests,
+  "escape": escapeTests,
   "exec": execTests,
   "net": netTests,
 }, {

@@ -19,6 +19,7 @@ import {
 } from "../../scripts/lab/mod.ts";
 import { spectrumCommand } from "../../scripts/spectrum_command.ts";
 import { systemdImage } from "./systemd_image.ts";
+import { escapeImage } from "./escape/escape_image.ts";
 import { guestProgram } from "./guest_program.ts";
 import { wlFiles } from "./wl/guest_files.ts";
 import { openStage, type Stage, type StageProcess } from "../../scripts/stage.ts";
@@ -51,6 +52,8 @@ export class Bench implements AsyncDisposable {
     readonly small: GuestFiles,
     /** Data folder, as XDG_DATA_HOME names it, with an image that has systemd. */
     readonly imagesHome: string,
+    /** Of a device VM in which there is hostile code. */
+    readonly escapeImage: string,
     /** Both with what tests of Virtio Wayland need beyond. */
     readonly wl: { readonly debian: GuestFiles; readonly small: GuestFiles },
   ) {}
@@ -69,9 +72,10 @@ export class Bench implements AsyncDisposable {
       small: await smallGuest(await wlFiles("small"), WL_PROFILE),
     };
     const imagesHome = await systemdImage(cacheDir(), showProgress());
+    const escape = await escapeImage(cacheDir());
     console.error(`Guests run ${small.version}, some ${debian.version}.`);
-    const stage = await openBenchStage([debian, small, wl.debian, wl.small], imagesHome);
-    return new Bench(stage, debian, small, imagesHome, wl);
+    const stage = await openBenchStage([debian, small, wl.debian, wl.small], [imagesHome, escape]);
+    return new Bench(stage, debian, small, imagesHome, escape, wl);
   }
 
   get stage(): Stage {
@@ -101,7 +105,7 @@ export class Bench implements AsyncDisposable {
         this.#replaced = true;
         await this.current[Symbol.asyncDispose]();
         const guests = [this.debian, this.small, this.wl.debian, this.wl.small];
-        this.current = await openBenchStage(guests, this.imagesHome);
+        this.current = await openBenchStage(guests, [this.imagesHome, this.escapeImage]);
         await body(t);
       }
     });
@@ -181,9 +185,12 @@ async function smallGuest(
   return { version, kernel, ...await testGuest(cache, undefined, progress, more) };
 }
 
-async function openBenchStage(guests: readonly GuestFiles[], imagesHome: string): Promise<Stage> {
+async function openBenchStage(
+  guests: readonly GuestFiles[],
+  more: readonly string[],
+): Promise<Stage> {
   const files = new Set([
-    imagesHome,
+    ...more,
     // Made here, where that takes a second.
     await deviceImage(cacheDir()),
     ...guests.flatMap(({ initrd, tools, deno, net }) => [initrd, tools, deno, net]),

@@ -17,11 +17,12 @@ const KEPT = 2;
  * The image that a VM boots which only provides devices: this very program with the libraries that it needs here, and an
  * init. Made once for each version of the program.
  *
+ * @param program what it runs: this very one, when left out
  * @returns the path of the image in the cache folder
  */
-export async function deviceImage(cacheDir: string): Promise<string> {
+export async function deviceImage(cacheDir: string, program = payload()): Promise<string> {
   const directory = join(cacheDir, "device-images");
-  const files = filesOf(payload());
+  const files = filesOf(program);
   const path = join(directory, `device-${await keyOf(files)}.erofs`);
   try {
     await Deno.utime(path, new Date(), new Date());
