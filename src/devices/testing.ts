@@ -8,6 +8,17 @@ import {
   type VirtqueueOptions,
 } from "../virtio/mod.ts";
 
+export {
+  credit,
+  type Message,
+  newNamed,
+  newVfd,
+  note,
+  parse,
+  send,
+  typeOf,
+} from "./wl/messages_testing.ts";
+
 const MEMORY = 2 ** 22;
 
 /** The window of this process. */

@@ -1,0 +1,115 @@
+// Every kind of worker in its jail, at work for a while: nothing that it does may be missing in its policy.
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { bundled } from "../../scripts/build/mod.ts";
+import { payload, workerFlags } from "../../src/os/mod.ts";
+import { runAs } from "../../src/sandbox/testing.ts";
+import { NetNamespace } from "./net_namespace.ts";
+import { loads } from "./soak/loads.ts";
+import { makeTap } from "./soak/tap_peer.ts";
+
+/** By hand 600. */
+const SECONDS = Number(Deno.env.get("SPECTRUM_SOAK_SECONDS") ?? 10);
+/** An ordinary user's workers differ in their namespaces alone. */
+const USER_SECONDS = Math.min(SECONDS, 60);
+
+const isRoot = Deno.uid() === 0;
+/** What only root can make. */
+const OF_ROOT = ["net tap", "blk device"];
+const names = Object.keys(loads);
+const ofEverybody = names.filter((name) => !OF_ROOT.includes(name));
+
+/** A script that finds the parts of the program, whoever runs it. */
+async function build(folder: string): Promise<string> {
+  const { device: _device, ...parts } = payload();
+  const flags = JSON.stringify(workerFlags);
+  const device = `[Deno.execPath(), "run", ...${flags}, ${
+    JSON.stringify(payload().device.at(-1))
+  }]`;
+  const script = join(folder, "soak.js");
+  const program = new URL("soak/run_soak.ts", import.meta.url).pathname;
+  await Deno.writeTextFile(
+    script,
+    `globalThis.spectrumPayload = { ...${JSON.stringify(parts)}, device: ${device} };\n` +
+      await bundled("soak", program),
+  );
+  return script;
+}
+
+async function output(command: string, ...args: string[]): Promise<string> {
+  const { success, stdout, stderr } = await new Deno.Command(command, { args, stdin: "null" })
+    .output();
+  const text = new TextDecoder().decode(stdout);
+  if (!success) throw new Error(`${text}${new TextDecoder().decode(stderr)}`);
+  return text;
+}
+
+/** Runs one load, in a namespace where it has to be. */
+async function run(script: string, name: string, folder: string): Promise<string> {
+  const words = ["run", "-A", "--no-lock", "--no-config", script, name, folder, String(SECONDS)];
+  if (name === "net tap") {
+    await using namespace = await NetNamespace.create();
+    await namespace.run(makeTap);
+    const [command, ...args] = [...namespace.enter, Deno.execPath(), ...words];
+    return await output(command, ...args);
+  }
+  if (name !== "blk device") return await output(Deno.execPath(), ...words);
+  const image = join(folder, "image");
+  await Deno.writeFile(image, new Uint8Array(2 ** 22));
+  const device = (await output("losetup", "--find", "--show", image)).trim();
+  try {
+    await Deno.symlink(device, join(folder, "device"));
+    return await output(Deno.execPath(), ...words);
+  } finally {
+    await output("losetup", "--detach", device);
+  }
+}
+
+/** Each in a folder of its own, side by side. */
+async function sideBySide(
+  t: Deno.TestContext,
+  all: readonly string[],
+  each: (name: string, folder: string) => Promise<string>,
+): Promise<void> {
+  const ended = all.map(async (name) => {
+    // Where files can be opened directly.
+    const folder = await Deno.makeTempDir({ dir: "/var/tmp", prefix: "spectrum-soak-" });
+    await Deno.chmod(folder, 0o777);
+    try {
+      return { name, counts: JSON.parse(await each(name, folder)) };
+    } catch (error) {
+      return { name, error };
+    } finally {
+      await Deno.remove(folder, { recursive: true });
+    }
+  });
+  for (const { name, counts, error } of await Promise.all(ended)) {
+    await t.step(name, () => {
+      if (error !== undefined) throw error;
+      console.log(`${name}: ${JSON.stringify(counts)}`);
+      assert.ok(counts.workers >= 2 && counts.connections >= 2);
+    });
+  }
+}
+
+Deno.test("workers of all kinds do all that they have to, in their jails", async (t) => {
+  const folder = await Deno.makeTempDir({ prefix: "spectrum-soak-" });
+  try {
+    await Deno.chmod(folder, 0o755);
+    const script = await build(folder);
+    const mine = isRoot ? names : ofEverybody;
+    await t.step(
+      "as ourselves",
+      (t) => sideBySide(t, mine, (name, folder) => run(script, name, folder)),
+    );
+    if (!isRoot) return;
+    await t.step("as an ordinary user", (t) =>
+      sideBySide(
+        t,
+        ofEverybody,
+        (name, folder) => runAs("user", script, [name, folder, String(USER_SECONDS)]),
+      ));
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
