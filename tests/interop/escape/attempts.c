@@ -21,6 +21,8 @@
 #include <sys/syscall.h>
 #include <sys/timex.h>
 #include <sys/un.h>
+#include <sys/utsname.h>
+#include <linux/futex.h>
 #include <time.h>
 #include <ucontext.h>
 #include <unistd.h>
@@ -28,7 +30,7 @@
 #define EXPORT __attribute__((visibility("default")))
 #define FILTERED (-999) // what a call returns that a filter would kill for
 
-static int read_only, monitor; // a file open for reading; a process outside
+static int read_only, monitor, queue; // a file open for reading; a process outside; a message queue of its
 
 static void answer_filtered(int signal, siginfo_t *info, void *context) {
   (void)signal, (void)info;
@@ -59,8 +61,8 @@ static void answer_fault(int signal, siginfo_t *info, void *context) {
 }
 
 // Lets attempts go on after one that a filter traps, or that faults.
-EXPORT void prepare(int file, int process) {
-  read_only = file, monitor = process;
+EXPORT void prepare(int file, int process, int messages) {
+  read_only = file, monitor = process, queue = messages;
   struct sigaction action = {.sa_sigaction = answer_filtered, .sa_flags = SA_SIGINFO | SA_NODEFER};
   sigaction(SIGSYS, &action, NULL);
   action.sa_sigaction = answer_fault;
@@ -266,6 +268,59 @@ static long shared_segment(void) {
   return id;
 }
 
+static long queue_of_monitor(void) {
+  char status[256];
+  return CALL(SYS_msgctl, queue, 2 /* IPC_STAT */, status);
+}
+static long posix_queue(void) {
+  long fd = closing(CALL(SYS_mq_open, "spectrum-escape", O_CREAT | O_RDWR, 0600, 0));
+  if (fd >= 0) CALL(SYS_mq_unlink, "spectrum-escape");
+  return fd;
+}
+static long much_memory(void) {
+  const long size = 1l << 30;
+  long at = CALL(SYS_mmap, 0, size, 3, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (at < 0 && at >= -4095) return at;
+  CALL(SYS_munmap, at, size);
+  return 0;
+}
+// A process in this memory, which needs no stack: it only pauses.
+static long paused_process(void) {
+  long result;
+  __asm__ volatile(
+      "syscall\n\ttest %%rax, %%rax\n\tjnz 2f\n1:\tmov %[pause], %%eax\n\tsyscall\n\tjmp 1b\n2:"
+      : "=a"(result)
+      : "a"((long)SYS_clone), "D"((long)(CLONE_VM | SIGCHLD)), "S"(0l), "d"(0l), [pause] "i"(SYS_pause)
+      : "rcx", "r11", "memory");
+  return result;
+}
+static long many_processes(void) {
+  enum { MANY = 600 };
+  static long pids[MANY];
+  long result = 0;
+  int count = 0;
+  while (count < MANY && (result = paused_process()) > 0) pids[count++] = result;
+  for (int i = 0; i < count; i++) CALL(SYS_kill, pids[i], SIGKILL), CALL(SYS_wait4, pids[i], 0, 0, 0);
+  return result;
+}
+static long host_name(void) {
+  struct utsname names;
+  long result = CALL(SYS_uname, &names);
+  return result == 0 && !strcmp(names.nodename, "jail") ? -ENOENT : result; // that one is nobody's
+}
+static long group_path(void) {
+  char text[4096] = {0};
+  long fd = CALL(SYS_openat, AT_FDCWD, "/proc/self/cgroup", O_RDONLY);
+  if (fd < 0) return fd;
+  CALL(SYS_read, fd, text, sizeof text - 1);
+  closing(fd);
+  for (char *line = text; *line; line = strchr(line, '\n') + 1) {
+    char *path = strchr(strchr(line, ':') + 1, ':') + 1;
+    if (strncmp(path, "/\n", 2)) return 0;
+  }
+  return -ENOENT; // all that it sees is a root
+}
+
 static long map_code(void) {
   long at = CALL(SYS_mmap, 0, 4096, 7, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (at >= 0 || at < -4095) CALL(SYS_munmap, at, 4096);
@@ -282,6 +337,35 @@ static long become_code(void) {
   long result = CALL(SYS_mprotect, at, 4096, 5);
   if (result >= 0) CALL(SYS_mprotect, at, 4096, 3);
   return result;
+}
+static long map_over_as_code(void) {
+  void *at = (void *)(((uintptr_t)page + 4095) & ~(uintptr_t)4095);
+  long result = CALL(SYS_mmap, at, 4096, 5, MAP_PRIVATE | MAP_FIXED, read_only, 0);
+  CALL(SYS_mmap, at, 4096, 3, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+  return result < 0 && result >= -4095 ? result : 0;
+}
+static long map_locked(void) {
+  long at = CALL(SYS_mmap, 0, 4096, 3, MAP_PRIVATE | MAP_ANONYMOUS | MAP_LOCKED, -1, 0);
+  if (at < 0 && at >= -4095) return at;
+  CALL(SYS_munmap, at, 4096);
+  return 0;
+}
+static long move_over(void) {
+  long at = CALL(SYS_mmap, 0, 8192, 3, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  long result = CALL(SYS_mremap, at, 4096, 4096, MREMAP_MAYMOVE | MREMAP_FIXED, at + 4096);
+  CALL(SYS_munmap, at, 8192);
+  return result < 0 && result >= -4095 ? result : 0;
+}
+static long swap_out(void) { return CALL(SYS_madvise, ((uintptr_t)page + 4095) & ~4095ul, 4096, 21 /* PAGEOUT */); }
+static long lend_priority(void) {
+  static uint32_t word;
+  long result = CALL(SYS_futex, &word, FUTEX_LOCK_PI_PRIVATE, 0, 0, 0, 0);
+  if (result >= 0) CALL(SYS_futex, &word, FUTEX_UNLOCK_PI_PRIVATE, 0, 0, 0, 0);
+  return result;
+}
+static long stat_from_folder(void) {
+  struct stat st;
+  return CALL(SYS_newfstatat, AT_FDCWD, "/", &st, 0);
 }
 static long write_read_only(void) { return CALL(SYS_pwrite64, read_only, "x", 1, 0); }
 static long map_read_only_writable(void) {
@@ -428,9 +512,21 @@ static const struct attempt {
     {"make a timer", timer_descriptor},
     {"make a message queue", message_queue},
     {"make shared memory", shared_segment},
+    {"look at a message queue of the monitor", queue_of_monitor},
+    {"make a POSIX message queue", posix_queue},
+    {"take a gibibyte of memory", much_memory},
+    {"start hundreds of processes", many_processes},
+    {"read the host's name", host_name},
+    {"read the path of its group", group_path},
     {"map memory as code", map_code},
     {"map a file as code", map_file_code},
     {"turn data into code", become_code},
+    {"map a file as code over data", map_over_as_code},
+    {"map memory that is locked", map_locked},
+    {"move memory over other memory", move_over},
+    {"have memory swapped out", swap_out},
+    {"lend a priority", lend_priority},
+    {"look at a file from a folder", stat_from_folder},
     {"write to what is read-only", write_read_only},
     {"map what is read-only to write", map_read_only_writable},
     {"open what is read-only to write", reopen_writable},

@@ -1,7 +1,14 @@
 import type { Policy } from "../../../src/sandbox/mod.ts";
 
 /** How much of a jail hostile code is in. */
-export type Column = "permissions" | "namespaces" | "landlock" | "seccomp" | "all";
+export type Column =
+  | "permissions"
+  | "namespaces"
+  | "landlock"
+  | "seccomp"
+  | "no calls"
+  | "capabilities"
+  | "all";
 
 /** In the order of the table. */
 export const columns: readonly Column[] = [
@@ -28,6 +35,17 @@ export function partOf(policy: Policy, column: Column): Policy {
       return { ...bare, namespaces: full.namespaces };
     case "landlock":
       return { ...bare, measures: full.measures.filter(({ measure }) => measure === "landlock") };
+    case "capabilities":
+      return {
+        ...bare,
+        measures: full.measures.filter(({ measure }) => measure === "no capabilities"),
+      };
+    case "no calls":
+      return {
+        ...full,
+        measures: full.measures.filter(({ measure }) => measure !== "landlock"),
+        calls: [],
+      };
     case "all":
       return full;
   }

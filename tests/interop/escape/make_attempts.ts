@@ -20,13 +20,15 @@ export interface Parts {
   readonly library: string;
   /** A file to read. */
   readonly victim: string;
+  /** A message queue of System V that everybody may look at, if there is one. */
+  readonly queue?: string;
   readonly policies: Readonly<Record<string, Policy>>;
   readonly columns: readonly Column[];
 }
 
 /** Lets hostile code loose in the place of each kind of device, in each part of its jail. */
 export async function makeAttempts(parts: Parts): Promise<Record<string, Results>> {
-  const { bundle, library, victim, policies, columns } = parts;
+  const { bundle, library, victim, queue = "0", policies, columns } = parts;
   const real = payload();
   if (!real.selfContained) {
     const device = [Deno.execPath(), "run", ...workerFlags, bundle];
@@ -45,7 +47,7 @@ export async function makeAttempts(parts: Parts): Promise<Record<string, Results
     using from = output;
     using program = real.selfContained ? openFile("/proc/self/exe") : undefined;
     const child = await starter.start({
-      argv: [...payload().device, String(Deno.pid), real.shim, JSON.stringify(policy.calls)],
+      argv: [...payload().device, String(Deno.pid), queue, real.shim, JSON.stringify(policy.calls)],
       program,
       env: workerEnvironment(policy),
       descriptors: [{ fd: input, as: 1 }, { fd: file, as: 4 }, { fd: attempts, as: 5 }],

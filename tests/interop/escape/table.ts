@@ -20,7 +20,7 @@ export function cell(result: number): string {
 
 /** The escape table as Markdown, as docs/threat-model.md has it. */
 export function escapeTable(results: Results): string {
-  const titles: Record<Column, string> = {
+  const titles: Partial<Record<Column, string>> = {
     permissions: "permissions only",
     namespaces: "namespaces",
     landlock: "Landlock",
@@ -32,7 +32,7 @@ export function escapeTable(results: Results): string {
     name,
     ...columns.map((column) => cell(results[column]?.[i][1] ?? 0)),
   ]);
-  const head = ["attempt", ...columns.map((column) => titles[column])];
+  const head = ["attempt", ...columns.map((column) => titles[column] ?? column)];
   const line = (cells: readonly string[]) => `| ${cells.join(" | ")} |`;
   return [head, head.map(() => "---"), ...rows].map(line).join("\n");
 }

@@ -218,7 +218,8 @@ export class DrivenDevice implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#isEnding = true;
     this.#frontend?.[Symbol.dispose]();
-    if (this.#worker !== undefined) await this.kill();
+    this.#worker?.child.kill();
+    if (this.#worker !== undefined) await this.#gone();
     for (const queue of this.queues) queue[Symbol.dispose]();
     this.memory[Symbol.dispose]();
   }

@@ -9,6 +9,7 @@ const STOP = 30;
 /** How long there is load on one connection at least, in milliseconds; in a long run there are fewer and longer ones. */
 const SESSION = 700;
 const MOST_SESSIONS = 30;
+const SHORT = 100;
 const SESSIONS = 4;
 /** How long a round may take at most, in milliseconds. */
 const PATIENCE = 30_000;
@@ -26,17 +27,32 @@ export interface SoakOptions {
  */
 export async function soak(load: Load, { folder, milliseconds }: SoakOptions): Promise<void> {
   const end = performance.now() + milliseconds;
+  const length = Math.max(SESSION, milliseconds / MOST_SESSIONS);
+  await withDevice(load, folder, async (device) => {
+    for (let life = 0; performance.now() < end; life++) {
+      await (life % 3 === 2 ? oneConnection(device, length) : manyConnections(device, length));
+    }
+  });
+}
+
+/** The same once, as quickly as can be. */
+export async function exercise(load: Load, folder: string): Promise<void> {
+  await withDevice(load, folder, async (device) => {
+    await oneConnection(device, SHORT);
+    await manyConnections(device, SHORT);
+  });
+}
+
+async function withDevice(
+  load: Load,
+  folder: string,
+  use: (device: DrivenDevice) => Promise<void>,
+): Promise<void> {
   using reactor = new Reactor();
   const starter = Starter.spawn(reactor);
   try {
-    const length = Math.max(SESSION, milliseconds / MOST_SESSIONS);
     await using device = new DrivenDevice({ starter, reactor, window, folder }, load);
-    for (let life = 0; performance.now() < end; life++) {
-      await Promise.race([
-        life % 3 === 2 ? oneConnection(device, length) : manyConnections(device, length),
-        device.trouble,
-      ]);
-    }
+    await Promise.race([use(device), device.trouble]);
   } finally {
     await starter.close();
   }
