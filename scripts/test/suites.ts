@@ -104,6 +104,11 @@ export const kinds: Readonly<Record<string, Kind>> = {
       ),
     ],
   },
+  rules: {
+    byHand: true,
+    purposes: ["test"],
+    suites: [testing("rules", ["tests/rules"], 60)],
+  },
   driver: {
     byHand: true,
     purposes: ["guest", "lab"],

@@ -4,6 +4,8 @@ import type { ArgumentRule, CallRule, Named, Policy } from "../../src/sandbox/mo
 export interface Mutation {
   /** What is missing. */
   readonly name: string;
+  /** The rule of a system call that it is about; kinds share some of these, as objects. */
+  readonly rule?: CallRule;
   readonly change: (policy: Policy) => Policy;
 }
 
@@ -68,6 +70,7 @@ export function permissions(policy: Policy): Mutation[] {
 function callsOf(rule: CallRule): Mutation[] {
   return rule.calls.map((call) => ({
     name: nameOf(rule, call),
+    rule,
     change: replacing(rule, { ...rule, calls: without(rule.calls, call) }),
   }));
 }
@@ -84,6 +87,7 @@ function valuesOf(rule: CallRule): Mutation[] {
     if ("never" in condition) return [];
     const mutate = (part: "among" | "ignoring", value: string): Mutation => ({
       name: `${rule.calls} ${value}`,
+      rule,
       change: replacing(rule, {
         ...rule,
         when: rule.when?.map((each) =>

@@ -13,7 +13,6 @@ export const wlPolicy = workerPolicy("wl", {
     { calls: ["readv", "writev", "pwritev2"], why: "data come and go" },
     { calls: ["getsockopt", "readlink"], why: "of what kind a descriptor is that a peer sends" },
     { calls: ["pipe2"], why: "the guest makes pipes" },
-    { calls: ["shutdown"], why: "one direction of a connection ends" },
     {
       calls: ["ioctl"],
       when: [{ argument: 1, what: "the request", among: { SIOCOUTQ: 0x5411 } }],

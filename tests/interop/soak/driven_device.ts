@@ -90,7 +90,7 @@ export class DrivenDevice implements AsyncDisposable {
 
   /** Starts a worker, which serves one frontend, or one after the other. */
   async spawn(how: "connected" | "listening"): Promise<void> {
-    const { starter, folder } = this.place;
+    const { starter } = this.place;
     const { load } = this;
     const device = load.device();
     this.#isEnding = false;
