@@ -1,14 +1,14 @@
 // Whatever is in a file, reading it ends with a configuration or with an error that says where.
 import assert from "node:assert/strict";
-import fc from "fast-check";
+import { type Dice, fuzzTest } from "../../tests/fuzz/mod.ts";
 import { ConfigError, parseConfig } from "./mod.ts";
 
-const RUNS = Number(Deno.env.get("SPECTRUM_FUZZ_RUNS") ?? 3_000);
 const FILE = "/nowhere/fuzz.toml";
 const docs = new URL("../../docs/", import.meta.url);
 
 /** The examples of the documentation. */
-const examples = [...Deno.readDirSync(docs)].filter(({ isFile }) => isFile).flatMap(({ name }) =>
+const names = [...Deno.readDirSync(docs)].filter(({ isFile }) => isFile).map(({ name }) => name);
+const examples = names.sort().flatMap((name) =>
   [...Deno.readTextFileSync(new URL(name, docs)).matchAll(/```toml\n([^]*?)```/g)]
     .map(([, text]) => text)
 );
@@ -50,18 +50,11 @@ const PIECES = [
   ],
 ];
 
-const change = fc.record({
-  at: fc.double({ min: 0, max: 1, noNaN: true }),
-  /** How much goes, and how much of the text from elsewhere comes instead. */
-  removed: fc.oneof(fc.constant(0), fc.nat(30)),
-  piece: fc.oneof(fc.constantFrom(...PIECES), fc.string({ maxLength: 5, unit: "binary" })),
-  from: fc.double({ min: 0, max: 1, noNaN: true }),
-  copied: fc.oneof(fc.constant(0), fc.nat(60)),
-});
-type Change = typeof change extends fc.Arbitrary<infer T> ? T : never;
-
-function changed(text: string, { at, removed, piece, from, copied }: Change): string {
-  const place = Math.floor(at * text.length), source = Math.floor(from * text.length);
+/** Takes some of a text away, and puts something else or some of itself there. */
+function change(text: string, dice: Dice): string {
+  const place = dice.below(text.length + 1), source = dice.below(text.length + 1);
+  const removed = dice.once(2) ? dice.below(30) : 0, copied = dice.once(2) ? dice.below(60) : 0;
+  const piece = dice.once(2) ? String.fromCharCode(dice.below(0x10000)) : dice.of(PIECES);
   return text.slice(0, place) + piece + text.slice(source, source + copied) +
     text.slice(place + removed);
 }
@@ -81,41 +74,49 @@ const VALUES = [
   ...["4294967296", "0x7fffffff", '"../../x"', '["8080:80", "x"]', '"small:debug"', '"debian"'],
 ];
 
-/** Another value for a key. */
-const otherValue = fc.record({ line: fc.nat(20), value: fc.constantFrom(...VALUES) });
-
-function withOtherValue(text: string, { line, value }: { line: number; value: string }): string {
+/** Gives a key another value. */
+function setValue(text: string, dice: Dice): string {
   const lines = text.split("\n");
   const settings = lines.flatMap((text, i) => text.includes("=") ? [i] : []);
-  const at = settings[line % settings.length];
-  lines[at] = `${lines[at].split("=")[0]}= ${value}`;
+  if (settings.length === 0) return text;
+  const at = dice.of(settings);
+  lines[at] = `${lines[at].split("=")[0]}= ${dice.of(VALUES)}`;
   return lines.join("\n");
 }
 
-Deno.test("examples that are changed at random are read, or refused with the place", async () => {
-  assert.ok(examples.length > 10);
-  let isToml = 0;
-  const others = fc.array(otherValue, { maxLength: 2 });
-  const changes = fc.array(change, { maxLength: 2 });
-  await fc.assert(
-    fc.asyncProperty(
-      fc.constantFrom(...examples),
-      others,
-      changes,
-      async (example, values, list) => {
-        const text = list.reduce(changed, values.reduce(withOtherValue, example));
-        try {
-          await parseConfig(text, FILE);
-          isToml++;
-        } catch (error) {
-          assert.ok(error instanceof ConfigError, `${String(error)} for ${JSON.stringify(text)}`);
-          assert.ok(error.message.startsWith(FILE), error.message);
-          if (!error.reason.startsWith("this is not TOML")) isToml++;
-        }
-      },
-    ),
-    { numRuns: RUNS },
-  );
-  // Otherwise it would see little but what the parser refuses.
-  assert.ok(isToml > RUNS / 20, `${isToml} of ${RUNS} were TOML`);
+let files = 0;
+/** How many of them were TOML. */
+let areToml = 0;
+
+async function parse(dice: Dice): Promise<void> {
+  files++;
+  let text = dice.of(examples);
+  for (let i = dice.below(3); i > 0; i--) text = setValue(text, dice);
+  // Mostly none: otherwise it would see little but what the parser of TOML refuses.
+  if (!dice.once(2)) { for (let i = dice.below(3); i > 0; i--) text = change(text, dice); }
+  try {
+    await parseConfig(text, FILE);
+    areToml++;
+  } catch (error) {
+    assert.ok(error instanceof ConfigError, `${String(error)} for ${JSON.stringify(text)}`);
+    assert.ok(error.message.startsWith(FILE), error.message);
+    if (!error.reason.startsWith("this is not TOML")) areToml++;
+  }
+}
+
+fuzzTest({
+  name: "config",
+  promise: "examples that are changed at random are read, or refused with the place",
+  async play(dice) {
+    const before = files;
+    while (!dice.isOver) await parse(dice);
+    return files - before;
+  },
+  reached() {
+    assert.ok(examples.length > 10);
+    // Otherwise they saw little but what the parser refuses.
+    assert.ok(areToml > files / 20, `${areToml} of ${files} were TOML`);
+  },
+  turns: 5000,
+  tapeLength: 2 ** 8,
 });

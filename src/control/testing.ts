@@ -45,3 +45,29 @@ export class ServedVm implements AsyncDisposable {
     if (this.ownBase) await Deno.remove(this.base, { recursive: true });
   }
 }
+
+const decoder = new TextDecoder();
+const encoder = new TextEncoder();
+
+/** Sends bytes as they are and gives all that comes back until the server closes. */
+export async function raw({ socket }: ServedVm, text: string, half = true): Promise<string> {
+  using connection = await Deno.connect({ transport: "unix", path: socket });
+  const sent = (async () => {
+    const bytes = encoder.encode(text);
+    for (let at = 0; at < bytes.length;) at += await connection.write(bytes.subarray(at));
+    if (half) await connection.closeWrite();
+  })().catch(() => {});
+  const answer = await readAll(connection);
+  await sent;
+  return answer;
+}
+
+async function readAll(connection: Deno.Conn): Promise<string> {
+  const buffer = new Uint8Array(4096);
+  let text = "";
+  for (;;) {
+    const count = await connection.read(buffer).catch(() => null);
+    if (count === null) return text;
+    text += decoder.decode(buffer.subarray(0, count));
+  }
+}

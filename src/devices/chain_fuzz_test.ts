@@ -1,5 +1,5 @@
-// Hostile guests against disks, random numbers and a console. SPECTRUM_FUZZ_CHAINS=1000000 for a run by hand,
-// SPECTRUM_SEED to repeat one.
+// Hostile guests against disks, random numbers and a console.
+import { type Dice, fuzzTest } from "../../tests/fuzz/mod.ts";
 import { openFile, read, setNonBlocking, socketPair, write } from "../os/mod.ts";
 import {
   BlkDiscardSegment,
@@ -9,12 +9,10 @@ import {
 } from "../virtio/mod.ts";
 import { BlkDevice } from "./blk/mod.ts";
 import { ConsoleDevice } from "./console/mod.ts";
-import { DATA, FuzzGuest, type Match, MEMORY, type Piece, play } from "./fuzz_guest.ts";
-import type { Dice } from "./fuzzing.ts";
+import { DATA, FuzzGuest, type Match, MEMORY, type Piece, playMatch } from "./fuzz_guest.ts";
 import { RngDevice } from "./rng/mod.ts";
 import { canOpenDirectly, DISK_FOLDER, ScratchFile, window } from "./testing.ts";
 
-const CHAINS = Number(Deno.env.get("SPECTRUM_FUZZ_CHAINS") ?? 100_000);
 const DISK = 2 ** 22;
 const SECTORS = DISK / 512;
 
@@ -85,40 +83,61 @@ function rngMatch(dice: Dice): Match {
   };
 }
 
-/** One console, which one guest after the other has. */
-function playConsole(): void {
+function consoleMatch(dice: Dice): Match {
+  using undo = new DisposableStack();
   const [input, typist] = socketPair();
   const [output, reader] = socketPair();
-  using _input = input, _typist = typist, _output = output, _reader = reader;
+  for (const end of [input, typist, output, reader]) undo.use(end);
   for (const end of [typist, reader]) setNonBlocking(end, true);
-  const device = new ConsoleDevice(window, input, output);
+  const device = undo.use(new ConsoleDevice(window, input, output));
+  const guest = undo.use(new FuzzGuest(device, dice, [0, 1]));
+  const [receive, send] = guest.queues;
   const buffer = new Uint8Array(2 ** 17);
-  play((dice) => {
-    const guest = new FuzzGuest(device, dice, [0, 1]);
-    const [receive, send] = guest.queues;
-    return {
-      guest,
-      batch() {
-        guest.offer(receive, 20, () => guest.pieces(dice.of([1, 10, 4096]), !dice.once(100)));
-        guest.offer(send, 40, () => guest.pieces(dice.of([1, 80, 4096, 20_000]), dice.once(100)));
-        write(typist, dice.bytes(dice.below(300)));
-        if (!dice.once(4)) { while (read(reader, buffer) > 0); }
-      },
-      [Symbol.dispose]: () => guest[Symbol.dispose](),
-    };
-    // Output that nobody reads takes its time.
-  }, CHAINS / 10);
+  const owned = undo.move();
+  return {
+    guest,
+    batch() {
+      guest.offer(receive, 20, () => guest.pieces(dice.of([1, 10, 4096]), !dice.once(100)));
+      guest.offer(send, 40, () => guest.pieces(dice.of([1, 80, 4096, 20_000]), dice.once(100)));
+      write(typist, dice.noise(dice.below(300)));
+      if (!dice.once(4)) { while (read(reader, buffer) > 0); }
+      guest.round();
+    },
+    [Symbol.dispose]: () => owned.dispose(),
+  };
 }
 
-const titled = (what: string) =>
+const promise = (what: string) =>
   `whatever a guest does, ${what} writes only where it may, and leaves nothing behind`;
 
-Deno.test(titled("a disk in the page cache"), () => play((dice) => diskMatch(dice, false), CHAINS));
-Deno.test({
-  name: titled("a disk past the page cache"),
-  ignore: !canOpenDirectly(),
-  // Each request goes to the disk.
-  fn: () => play((dice) => diskMatch(dice, true), CHAINS / 10),
+fuzzTest({
+  name: "blk",
+  promise: promise("a disk in the page cache"),
+  play: playMatch((dice) => diskMatch(dice, false)),
+  turns: 50_000,
+  tapeLength: 2 ** 16,
 });
-Deno.test(titled("a source of random numbers"), () => play(rngMatch, CHAINS));
-Deno.test(titled("a console"), playConsole);
+fuzzTest({
+  name: "blk-direct",
+  promise: promise("a disk past the page cache"),
+  play: playMatch((dice) => diskMatch(dice, true)),
+  // Each request goes to the disk.
+  turns: 10_000,
+  tapeLength: 2 ** 14,
+  ignore: !canOpenDirectly(),
+});
+fuzzTest({
+  name: "rng",
+  promise: promise("a source of random numbers"),
+  play: playMatch(rngMatch),
+  turns: 50_000,
+  tapeLength: 2 ** 15,
+});
+fuzzTest({
+  name: "console",
+  promise: promise("a console"),
+  play: playMatch(consoleMatch),
+  // Output that nobody reads takes its time.
+  turns: 10_000,
+  tapeLength: 2 ** 14,
+});

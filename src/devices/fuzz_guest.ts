@@ -2,10 +2,11 @@
 
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
+import { Chance, type Dice } from "../../tests/fuzz/mod.ts";
 import { GuestMemory } from "../memory/mod.ts";
 import { Poller } from "../os/mod.ts";
 import { DescFlag, type VirtioDevice, Virtqueue } from "../virtio/mod.ts";
-import { Dice, openNumbers, SEED, windowMark } from "./fuzzing.ts";
+import { tidy } from "./fuzzing.ts";
 import { window } from "./testing.ts";
 
 /** Of each guest, from guest address 0 on. */
@@ -23,7 +24,8 @@ export const DESC = 16;
 const TABLE_SIZE = 20;
 /** Pieces of a long chain. */
 const LONG = 70;
-const BATCHES_PER_MATCH = 300;
+/** What is in memory at first. */
+const CONTENT = new Chance(1).tape(MEMORY - DATA);
 
 /** A piece of a chain: guest address, length, and whether the device may write it. */
 export type Piece = readonly [number, number, boolean];
@@ -231,7 +233,7 @@ export class FuzzGuest implements Disposable {
     this.memory = new GuestMemory(window, [region]);
     for (const [i, { fd }] of (device.sources ?? []).entries()) this.#poller.add(fd, i);
     this.queues = indices.map((index, slot) => new FuzzQueue(index, slot, this));
-    for (let at = DATA; at < MEMORY; at += 4) this.view.setUint32(at, dice.below(2 ** 32));
+    this.bytes.set(CONTENT, DATA);
   }
 
   descriptor(at: number, address: number, length: number, flags: number, next: number): void {
@@ -328,21 +330,12 @@ export interface Match extends Disposable {
   drain?(): void;
 }
 
-/** One match after the other, until so many chains were made available; then nothing may be left of them. */
-export function play(make: (dice: Dice) => Match, chains: number): void {
-  console.log(`SPECTRUM_SEED=${SEED}`);
-  const dice = new Dice(SEED);
-  const mark = windowMark();
-  const before = openNumbers();
-  let done = 0;
-  while (done < chains) {
+/** A match until the game is over; then nothing may be left of it. Its turns are chains. */
+export function playMatch(make: (dice: Dice) => Match): (dice: Dice) => number {
+  return tidy((dice) => {
     using match = make(dice);
-    const { guest } = match;
-    for (let i = 0; i < BATCHES_PER_MATCH && done + guest.chains < chains; i++) match.batch();
+    while (!dice.isOver) match.batch();
     match.drain?.();
-    done += guest.chains;
-  }
-  assert.equal(openNumbers(), before);
-  assert.equal(windowMark(), mark);
-  console.log(`${done} chains`);
+    return match.guest.chains;
+  });
 }

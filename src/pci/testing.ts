@@ -85,8 +85,13 @@ export const DISK_FEATURES = 1n << 32n | 1n << 29n | 1n << 28n | 1n << 9n | 1n <
 
 const WINDOW = { base: 0xc000_0000, size: 0x2000_0000 };
 const HIGH_WINDOW = { base: 2 ** 36, size: 2 ** 38 };
-const RAM = [{ guestAddress: 0, size: 0x1000_0000 }, { guestAddress: 2 ** 32, size: 0x1000_0000 }];
-const ECAM_BASE = 0xe000_0000;
+/** Of that machine. */
+export const RAM = [{ guestAddress: 0, size: 0x1000_0000 }, {
+  guestAddress: 2 ** 32,
+  size: 0x1000_0000,
+}];
+/** Where configuration space is as memory. */
+export const ECAM_BASE = 0xe000_0000;
 
 /** The plan of a machine with 512 MiB and these devices. */
 export const testPlan = (virtio: readonly VirtioPlan[], doorbells?: number): PlatformPlan => ({

@@ -1,5 +1,4 @@
 import assert from "node:assert/strict";
-import fc from "fast-check";
 import {
   EventFd,
   type Fd,
@@ -373,39 +372,6 @@ Deno.test("with REPLY_ACK a frontend hears what was refused, and goes on", () =>
   );
   assert.equal(frontend.confirm(Message.SetOwner), true);
   assert(scene.isOpen);
-});
-
-Deno.test("no bytes of a frontend make it throw, hang or keep descriptors", () => {
-  trackDescriptors();
-  const message = fc.record({
-    request: fc.oneof(fc.integer({ min: 0, max: 45 }), fc.nat()),
-    payload: fc.oneof(
-      fc.uint8Array({ maxLength: 60 }),
-      fc.constantFrom(0, 8, 16, 20, 24, 40).map((n) => new Uint8Array(n)),
-      fc.tuple(fc.nat(3), fc.nat(300)).map(([index, num]) => VringState.encode({ index, num })),
-      fc.bigInt({ min: 0n, max: 0x1ffn }).map((value) => U64.encode({ value })),
-    ),
-    fds: fc.nat(3),
-    needReply: fc.boolean(),
-  });
-  fc.assert(
-    fc.property(fc.array(message, { maxLength: 12 }), (messages) => {
-      const { scene } = running();
-      using _scene = scene;
-      for (const { request, payload, fds, needReply } of messages) {
-        const list = [scene.kick.fd, scene.memory.regions[0].fd, scene.call.fd].slice(0, fds);
-        const flags = needReply ? HeaderFlags.NeedReply : 0;
-        if (!scene.frontend.send(request, payload, list, flags)) return;
-        for (let reply = scene.frontend.reply(); reply; reply = scene.frontend.reply()) {
-          for (const fd of reply.fds) fd[Symbol.dispose]();
-        }
-        scene.work();
-      }
-    }),
-    { numRuns: 150 },
-  );
-  assert.deepEqual(leakedDescriptors(), []);
-  trackDescriptors(false);
 });
 
 Deno.test("a frontend that asks and never listens is left", () => {

@@ -1,6 +1,6 @@
-// A hostile guest, a hostile frontend and a hostile stream against the device. SPECTRUM_FUZZ_CHAINS=100000000 for a run
-// by hand, SPECTRUM_SEED to repeat one.
+// A hostile guest, a hostile frontend and a hostile stream against the device.
 import assert from "node:assert/strict";
+import { type Dice, fuzzTest } from "../../../tests/fuzz/mod.ts";
 import { MachineMemory } from "../../memory/mod.ts";
 import { EventFd, Poller, socketPair } from "../../os/mod.ts";
 import {
@@ -24,18 +24,16 @@ import {
   type Match,
   MEMORY,
   type Piece,
-  play,
+  playMatch,
   QUEUE_PLACES,
   QUEUE_SIZE,
   USED,
 } from "../fuzz_guest.ts";
-import { Dice, openNumbers, SEED, windowMark } from "../fuzzing.ts";
+import { tidy } from "../fuzzing.ts";
 import { window } from "../testing.ts";
 import { NetDevice, StreamEnd } from "./mod.ts";
 import { StreamPeer } from "./testing.ts";
 
-const CHAINS = Number(Deno.env.get("SPECTRUM_FUZZ_CHAINS") ?? 1_000_000);
-const MESSAGES = 6_000;
 const MAC = "52:54:00:00:00:01";
 const LENGTHS = [1, 2, 11, 12, 13, 14, 26, 60, 74, 1514, 1526, 1536, 4096, 9000, 65535, 65547];
 const WORDS = [0, 1, 2, 3, 4, 7, 0x80, 0xff];
@@ -164,8 +162,13 @@ class NetMatch implements Match {
   }
 }
 
-Deno.test("whatever guest and stream do, the device writes only where it may, and leaves nothing behind", () => {
-  play((dice) => new NetMatch(dice), CHAINS);
+fuzzTest({
+  name: "net",
+  promise:
+    "whatever guest and stream do, the device writes only where it may, and leaves nothing behind",
+  play: playMatch((dice) => new NetMatch(dice)),
+  turns: 400_000,
+  tapeLength: 2 ** 18,
 });
 
 const USER = 0x7f00_0000_0000;
@@ -246,7 +249,7 @@ class FuzzFrontend {
         return this.#say(FrontendMessage.ResetDevice, new Uint8Array(0));
       default:
         if (!dice.once(20)) return;
-        frontend.sendBytes(Uint8Array.from({ length: dice.below(64) }, () => dice.below(256)));
+        frontend.sendBytes(dice.bytes(dice.below(64)));
     }
   }
 
@@ -276,51 +279,52 @@ class FuzzFrontend {
   }
 }
 
-Deno.test("whatever a frontend says, the device is there for the next one", () => {
-  console.log(`SPECTRUM_SEED=${SEED}`);
-  const dice = new Dice(SEED);
-  const mark = windowMark();
-  const before = openNumbers();
-  {
-    using memory = MachineMemory.create(window, MEMORY);
-    using event = EventFd.create();
-    const [ours, theirs] = socketPair();
-    using peer = new StreamPeer(theirs);
-    using device = new NetDevice(window, {
-      end: new StreamEnd(window, ours, () => {}),
-      mac: MAC,
-      pairs: 2,
-    });
-    const bytes = window.bytes(memory.ramBase, MEMORY);
-    let connections = 0;
-    for (let message = 0; message < MESSAGES;) {
-      connections++;
-      using frontend = new FuzzFrontend(dice, device, memory, event);
-      for (const end = message + 500; message < end && frontend.isOpen; message++) {
-        frontend.step();
-        // Rings with whatever in them: some of it is a packet.
-        if (dice.once(5)) {
-          const at = dice.below(5) * QUEUE_PLACES;
-          for (let i = 0; i < 8; i++) {
-            const desc = at + i * DESC;
-            new DataView(bytes.buffer, bytes.byteOffset).setUint32(desc, DATA + i * 2048, true);
-            new DataView(bytes.buffer, bytes.byteOffset).setUint32(desc + 8, 1536, true);
-            bytes[desc + 12] = dice.of([0, 2, 2, 3, 1]);
-            bytes[at + AVAIL + 4 + 2 * i] = i;
-          }
-          bytes[at + AVAIL + 2]++;
+/** One connection, with rings and a stream that have something to give. How many messages it took. */
+function converse(dice: Dice): number {
+  using memory = MachineMemory.create(window, MEMORY);
+  using event = EventFd.create();
+  const [ours, theirs] = socketPair();
+  using peer = new StreamPeer(theirs);
+  using device = new NetDevice(window, {
+    end: new StreamEnd(window, ours, () => {}),
+    mac: MAC,
+    pairs: 2,
+  });
+  const bytes = window.bytes(memory.ramBase, MEMORY);
+  const view = new DataView(bytes.buffer, bytes.byteOffset);
+  let messages = 0;
+  while (!dice.isOver) {
+    using frontend = new FuzzFrontend(dice, device, memory, event);
+    for (; frontend.isOpen && !dice.isOver; messages++) {
+      frontend.step();
+      // Rings with whatever in them: some of it is a packet.
+      if (dice.once(5)) {
+        const at = dice.below(5) * QUEUE_PLACES;
+        for (let i = 0; i < 8; i++) {
+          const desc = at + i * DESC;
+          view.setUint32(desc, DATA + i * 2048, true);
+          view.setUint32(desc + 8, 1536, true);
+          bytes[desc + 12] = dice.of([0, 2, 2, 3, 1]);
+          bytes[at + AVAIL + 4 + 2 * i] = i;
         }
-        if (dice.once(3)) {
-          peer.frames();
-          peer.sendSome(new Uint8Array([0, 0, 0, 60, ...new Uint8Array(60)]));
-          device.sources[0].ready();
-        }
-        frontend.work();
+        bytes[at + AVAIL + 2]++;
       }
+      if (dice.once(3)) {
+        peer.frames();
+        peer.sendSome(new Uint8Array([0, 0, 0, 60, ...new Uint8Array(60)]));
+        device.sources[0].ready();
+      }
+      frontend.work();
     }
-    assert.ok(device.isUp);
-    console.log(`${connections} connections`);
   }
-  assert.equal(openNumbers(), before);
-  assert.equal(windowMark(), mark);
+  assert.ok(device.isUp);
+  return messages;
+}
+
+fuzzTest({
+  name: "net-frontend",
+  promise: "whatever a frontend says, the device is there for the next one",
+  play: tidy(converse),
+  turns: 10_000,
+  tapeLength: 2 ** 13,
 });

@@ -1,6 +1,6 @@
-// A hostile guest and hostile programs of the host against the device. SPECTRUM_FUZZ_CHAINS=100000000 for a run by hand,
-// SPECTRUM_SEED to repeat one.
+// A hostile guest and hostile programs of the host against the device.
 import assert from "node:assert/strict";
+import { type Dice, fuzzTest, openNumbers } from "../../../tests/fuzz/mod.ts";
 import {
   connectUnix,
   type Fd,
@@ -20,12 +20,10 @@ import {
   VsockHeader,
   VsockOperation as Op,
 } from "../../virtio/mod.ts";
-import { Dice, openNumbers, SEED, windowMark } from "../fuzzing.ts";
+import { tidy } from "../fuzzing.ts";
 import { DeviceBench, window } from "../testing.ts";
 import { VsockDevice } from "./mod.ts";
 
-const CHAINS = Number(Deno.env.get("SPECTRUM_FUZZ_CHAINS") ?? 1_000_000);
-const CHAINS_OF_A_MATCH = 4000;
 const AT_ONCE = 8;
 const CID = 9;
 const CONNECTIONS = 12;
@@ -102,10 +100,10 @@ class Match implements Disposable {
     this.#receive.bytes.fill(CANARY, FORBIDDEN_AT, FORBIDDEN_AT + FORBIDDEN);
   }
 
-  /** Returns when it is over: all chains are made, or the guest has broken a queue. */
+  /** Returns when the game is over, or the guest has broken a queue. */
   run(): void {
     const { dice } = this;
-    while (this.chains < CHAINS_OF_A_MATCH && !this.#isBroken) {
+    while (!dice.isOver && !this.#isBroken) {
       // What it does not take waits until it has buffers for its answers.
       if (this.#waiting === 0) {
         for (let i = 1 + dice.below(AT_ONCE); i > 0; i--) this.#packet(i - 1);
@@ -278,36 +276,31 @@ function tolerant(end: (socket: Fd) => void, socket: Fd): void {
   }
 }
 
-Deno.test("whatever a guest sends and programs of the host do, the device goes on, and leaves nothing behind", () => {
+function playMatches(dice: Dice): number {
   const folder = Deno.makeTempDirSync({ prefix: "spectrum-vsock-" });
   const path = `${folder}/socket`;
   using listener = listenUnix(path);
-  const dice = new Dice(SEED);
   const before = openNumbers();
-  const mark = windowMark();
   let chains = 0;
-  let matches = 0;
-  const began = performance.now();
   try {
-    for (; chains < CHAINS; matches++) {
-      const match = new Match(dice, listener, path);
-      try {
-        match.run();
-        // Those of the device: a poller, its connections, and programs that wait to be accepted.
-        assert.ok(openNumbers() <= before + 4 + CONNECTIONS + MOST_SOCKETS + 1);
-      } finally {
-        match[Symbol.dispose]();
-      }
+    while (!dice.isOver) {
+      using match = new Match(dice, listener, path);
+      match.run();
+      // Those of the device: a poller, its connections, and programs that wait to be accepted.
+      assert.ok(openNumbers() <= before + 4 + CONNECTIONS + MOST_SOCKETS + 1);
       chains += match.chains;
-      assert.equal(windowMark(), mark);
-      assert.equal(openNumbers(), before);
     }
-  } catch (error) {
-    console.error(`SPECTRUM_SEED=${SEED}, match ${matches}`);
-    throw error;
   } finally {
     Deno.removeSync(folder, { recursive: true });
   }
-  const seconds = ((performance.now() - began) / 1000).toFixed(1);
-  console.log(`${chains} chains in ${matches} matches, ${seconds} s, SPECTRUM_SEED=${SEED}`);
+  return chains;
+}
+
+fuzzTest({
+  name: "vsock",
+  promise:
+    "whatever a guest sends and programs of the host do, the device goes on, and leaves nothing behind",
+  play: tidy(playMatches),
+  turns: 500_000,
+  tapeLength: 2 ** 16,
 });

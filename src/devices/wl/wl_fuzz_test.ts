@@ -1,6 +1,6 @@
-// A hostile guest and a hostile host against the device. SPECTRUM_FUZZ_SECONDS=600 for a run by hand, SPECTRUM_SEED to
-// repeat one.
+// A hostile guest and a hostile host against the device.
 import assert from "node:assert/strict";
+import { type Dice, fuzzTest, openNumbers } from "../../../tests/fuzz/mod.ts";
 import {
   addSeals,
   EventFd,
@@ -19,19 +19,15 @@ import {
   write,
 } from "../../os/mod.ts";
 import { WL_FIRST_CREDIT, WL_HOST_ID, WlCommand, WlFeature, WlResponse } from "../../virtio/mod.ts";
-import { Dice, openNumbers, windowMark } from "../fuzzing.ts";
+import { tidy } from "../fuzzing.ts";
 import { credit, doorbell, FakeDoorbells, Guest, newNamed, newVfd, note, send } from "./testing.ts";
 
-const SECONDS = Number(Deno.env.get("SPECTRUM_FUZZ_SECONDS") ?? 4);
-const SEED = Number(Deno.env.get("SPECTRUM_SEED") ?? Math.floor(Math.random() * 2 ** 31) + 1);
-const STEPS = 400;
 const KINDS = Object.values(WlCommand);
-const FEATURES = Object.values(WlFeature);
 const NUMBERS = [0, 1, 4095, 4096, 4097, 0x7fff_ffff, 0x8000_0000, 0xffff_f000, 0xffff_ffff];
 const NAMES = ["test", "wayland", "nobody", "other", "", "../../run/socket", "\xff".repeat(16)];
 
 /** What a guest knows, to be found out when the device says something that cannot be. */
-class Match {
+class Match implements Disposable {
   readonly guest: Guest;
   /** Credit left, by the ids of VFDs that the guest may know. */
   readonly #credit = new Map<number, number>();
@@ -42,7 +38,7 @@ class Match {
   readonly #limits: { vfds: number; contexts: number };
 
   constructor(private readonly dice: Dice) {
-    const features = FEATURES.filter(() => !dice.once(4)).reduce((all, each) => all | each, 0n);
+    const features = dice.features(WlFeature);
     this.#hasCredit = (features & WlFeature.Credit) !== 0n;
     this.#limits = { vfds: 1 + dice.below(40), contexts: 1 + dice.below(10) };
     this.guest = new Guest({
@@ -56,10 +52,12 @@ class Match {
     });
   }
 
-  run(): void {
+  /** Returns how many steps there were until the game was over. */
+  run(): number {
     const { dice, guest } = this;
     const before = openNumbers();
-    for (let step = 0; step < STEPS; step++) {
+    let step = 0;
+    for (; !dice.isOver; step++) {
       const turn = dice.below(24);
       guest.mapper.refuses = dice.once(8);
       this.#doorbells.outcome = dice.of(["bound", "bound", "refused", "unknown"]);
@@ -78,6 +76,11 @@ class Match {
     guest.device.reset();
     for (const host of guest.hosts.splice(0)) host[Symbol.dispose]();
     assert.equal(openNumbers(), before);
+    return step;
+  }
+
+  [Symbol.dispose](): void {
+    this.guest[Symbol.dispose]();
   }
 
   /** An id that may be somebody's, or nobody's. */
@@ -185,7 +188,7 @@ class Match {
       sendMessage(host, new Uint8Array(1 + dice.below(6000)), fds);
       for (const fd of fds) fd[Symbol.dispose]();
     } else if (turn < 7) {
-      write(host, dice.bytes(1 + dice.below(5000)));
+      write(host, dice.noise(1 + dice.below(5000)));
     } else {
       const flags = MessageFlags.DontWait;
       const { fds } = receiveMessage(host, new Uint8Array(dice.below(300_000) + 1), 253, flags);
@@ -283,26 +286,15 @@ function addSealsIfPossible(fd: Fd, mask: number): void {
   }
 }
 
-Deno.test("whatever guest and host do, the device goes on, and leaves nothing behind", () => {
-  const dice = new Dice(SEED);
-  const end = performance.now() + SECONDS * 1000;
-  let rounds = 0;
-  const mark = windowMark();
-  const before = openNumbers();
-  try {
-    for (; performance.now() < end; rounds++) {
-      const match = new Match(dice);
-      try {
-        match.run();
-      } finally {
-        match.guest[Symbol.dispose]();
-      }
-      assert.equal(windowMark(), mark);
-      assert.equal(openNumbers(), before);
-    }
-  } catch (error) {
-    console.error(`SPECTRUM_SEED=${SEED}, round ${rounds}`);
-    throw error;
-  }
-  console.log(`${rounds} rounds of ${STEPS} steps, SPECTRUM_SEED=${SEED}`);
+function playMatch(dice: Dice): number {
+  using match = new Match(dice);
+  return match.run();
+}
+
+fuzzTest({
+  name: "wl",
+  promise: "whatever guest and host do, the device goes on, and leaves nothing behind",
+  play: tidy(playMatch),
+  turns: 30_000,
+  tapeLength: 2 ** 13,
 });
