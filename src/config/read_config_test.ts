@@ -234,6 +234,14 @@ for (const [what, toml, message] of refused) {
   Deno.test(`refused: ${what}`, async () => assert.match(await refusal(toml), message));
 }
 
+Deno.test("a mistake is told whichever TOML its file is", async () => {
+  const table = `kernel = "k"\n[limits]\nmemory = -1\n[[disk]]\npath = "x"\n`;
+  // TOML 1.1: lines and a comma at the end of an inline table.
+  assert.match(await refusal(`${table}limit = {\n iops = 5,\n}`), /app.toml:3: limits.memory: /);
+  // What only the parser without positions takes.
+  assert.match(await refusal(`${table}# \ud800`), /app.toml: limits.memory: /);
+});
+
 Deno.test("what the command line sets replaces the file, and is named in errors", async () => {
   const config = await parseConfig(`kernel = "debian"\ncpus = 2`, "a.toml", { cpus: 4 });
   assert.equal(config.cpus, 4);

@@ -2,13 +2,14 @@ import type { AST } from "toml-eslint-parser";
 
 /**
  * The line (from 1) on which the value or table at a key path stands; the nearest enclosing table's where the
- * key itself is not written. Loaded only when there is an error to place: a parser that keeps positions is large.
+ * key itself is not written. Undefined when there is none, or the parser that keeps positions, which is not the one that
+ * reads configurations, does not take the text. It is loaded only when there is an error to place, since it is large.
  */
 export async function tomlLine(
   toml: string,
   path: readonly (string | number)[],
 ): Promise<number | undefined> {
-  const { parseTOML } = await import("toml-eslint-parser");
+  const { parseTOML, ParseError } = await import("toml-eslint-parser");
   const wanted = path.map(String);
   let best: { depth: number; line: number } | undefined;
   const consider = (key: readonly (string | number)[], node: AST.TOMLNode) => {
@@ -32,13 +33,17 @@ export async function tomlLine(
       });
     }
   };
-  for (const node of parseTOML(toml).body[0].body) {
-    if (node.type === "TOMLKeyValue") {
-      visit(node, []);
-    } else {
-      consider(node.resolvedKey, node);
-      node.body.forEach((entry) => visit(entry, node.resolvedKey));
+  try {
+    for (const node of parseTOML(toml, { tomlVersion: "1.1" }).body[0].body) {
+      if (node.type === "TOMLKeyValue") {
+        visit(node, []);
+      } else {
+        consider(node.resolvedKey, node);
+        node.body.forEach((entry) => visit(entry, node.resolvedKey));
+      }
     }
+  } catch (error) {
+    if (!(error instanceof ParseError)) throw error;
   }
   return best?.line;
 }
