@@ -1,7 +1,7 @@
 // `deno task fuzz [TARGET...] [--seconds N | --turns N]`, or `TARGET --replay FILE`: see docs/contributing.md.
 import { parseArgs } from "node:util";
 import { currentTape, FOUND, writeFound } from "../tests/fuzz/corpus.ts";
-import { play } from "../tests/fuzz/play.ts";
+import { play, playFirst } from "../tests/fuzz/play.ts";
 import { leakedDescriptors, trackDescriptors } from "../src/os/mod.ts";
 import { findTargets, loadTarget } from "./fuzz/find_targets.ts";
 import { ready } from "./ready.ts";
@@ -33,6 +33,7 @@ else {
 
 async function replay(name: string, file: string): Promise<void> {
   const target = await loadTarget(name);
+  await playFirst(target);
   trackDescriptors();
   try {
     console.log(`${name}: ${await play(target, Deno.readFileSync(file))} turns, nothing broken`);

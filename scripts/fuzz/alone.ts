@@ -2,6 +2,7 @@
 // played is in a file meanwhile.
 import { currentTape, writeFound } from "../../tests/fuzz/corpus.ts";
 import { playAtRandom, PromiseBroken } from "../../tests/fuzz/fuzz.ts";
+import { playFirst } from "../../tests/fuzz/play.ts";
 import { Coverage } from "./coverage.ts";
 import { Exploration } from "./explore.ts";
 import { loadTarget } from "./find_targets.ts";
@@ -18,6 +19,7 @@ const failed = (tape: string, why: unknown) => {
 
 if (unit === "turns") {
   const target = await loadTarget(name);
+  await playFirst(target);
   try {
     const turns = await playAtRandom(target, Number(amount), watch);
     console.log(`${name}: ${turns} turns in ${elapsed()}`);
@@ -28,7 +30,6 @@ if (unit === "turns") {
 } else {
   const coverage = await Coverage.begin();
   const target = await loadTarget(name);
-  await coverage.take();
   const { games, turns, tapes, bytes, broken } = await new Exploration(target, coverage, watch)
     .run(Number(amount));
   const { functions, ran, characters } = coverage.summary;

@@ -90,7 +90,7 @@ export const kinds: Readonly<Record<string, Kind>> = {
       checking("types", "check", "--quiet"),
     ],
   },
-  unit: { purposes: [], suites: [testing("unit", ["src", "scripts"], 20), examples] },
+  unit: { purposes: [], suites: [testing("unit", ["src", "scripts", "tests/fuzz"], 20), examples] },
   interop: { purposes: ["test"], suites: [testing("interop", ["tests/interop"], 30)] },
   lab: {
     purposes: ["guest", "lab", "test"],

@@ -88,9 +88,16 @@ let files = 0;
 /** How many of them were TOML. */
 let areToml = 0;
 
+/** Some lines of two texts, in their order. */
+function mix(one: string, other: string, dice: Dice): string {
+  return [one, other].flatMap((text) => text.split("\n").filter(() => !dice.once(6))).join("\n");
+}
+
 async function parse(dice: Dice): Promise<void> {
   files++;
   let text = dice.of(examples);
+  // What is right alone may be wrong together.
+  if (dice.once(2)) text = mix(text, dice.of(examples), dice);
   for (let i = dice.below(3); i > 0; i--) text = setValue(text, dice);
   // Mostly none: otherwise it would see little but what the parser of TOML refuses.
   if (!dice.once(2)) { for (let i = dice.below(3); i > 0; i--) text = change(text, dice); }

@@ -28,6 +28,11 @@ const REGIONS = [0, 96 * GIB];
 const PORTS = [
   ...[0x60, 0x64, 0x70, 0x71, 0x3f8, 0x3fa, 0x505, 0x600, 0x604, 0xcf8, 0xcf9, 0xcfc],
 ];
+/** What begins somewhere in BAR 0. */
+const PARTS = [
+  ...[VirtioBar.common, VirtioBar.common, VirtioBar.common, VirtioBar.isr, VirtioBar.device],
+  ...[VirtioBar.notify, VirtioBar.msixTable, VirtioBar.msixTable, VirtioBar.msixPba, 0x6000],
+];
 const VALUES = [0, 1, 3, 11, 15, 0x406, 0x8000, 0xc000, 0xffff, 0x10_0000, 0xffff_ffff];
 const COMMANDS = [0, 2, 4, 6, 6, 0x406];
 /** Where BARs have no business to be: RAM, ECAM, the interrupt controllers, the ends of windows and of addresses. */
@@ -84,7 +89,7 @@ class Match implements Disposable {
     const { dice } = this;
     const { control, vm } = this.#machine;
     vm.refuse = dice.once(8);
-    switch (dice.below(12)) {
+    switch (dice.below(14)) {
       case 0:
       case 1:
         this.#moveBar();
@@ -98,6 +103,12 @@ class Match implements Disposable {
       case 4:
         if (dice.once(4)) this.#start(dice.of(this.#drivers));
         else this.#poll();
+        break;
+      case 5:
+        this.#configPort();
+        break;
+      case 6:
+        this.#indirect();
         break;
       default:
         this.#access();
@@ -130,7 +141,6 @@ class Match implements Disposable {
   /** Of one of two kinds of port, or of six kinds of memory. */
   #address(kind: number): number {
     const { dice } = this;
-    const slot = () => 1 + dice.below(5);
     switch (kind) {
       case 0:
         return dice.of(PORTS);
@@ -141,14 +151,37 @@ class Match implements Disposable {
       case 3:
         return ECAM_BASE + dice.below(0x10_0000);
       case 4:
-        return this.#functions[slot() - 1].driver.bar + dice.below(0x40);
       case 5:
-        return this.#functions[slot() - 1].driver.bar + dice.below(0x8000);
+        return dice.of(this.#functions).driver.bar + dice.of(PARTS) + dice.below(0x40);
       case 6:
-        return this.#functions[slot() - 1].driver.bar + VirtioBar.msixTable + dice.below(0x40);
+        return dice.of(this.#functions).driver.bar + dice.below(0x8000);
       default:
         return 0xc000_0000 + dice.below(0x2000_0000);
     }
+  }
+
+  /** Configuration mechanism 1. */
+  #configPort(): void {
+    const { dice } = this;
+    const { ports } = this.#machine.control.platform;
+    const enable = dice.once(20) ? 0 : 0x8000_0000;
+    ports.write(0xcf8, 4, (enable | dice.below(7) << 11 | dice.below(256)) >>> 0);
+    const size = dice.of([1, 2, 4] as const);
+    const at = 0xcfc + dice.below(4);
+    if (dice.once(2)) ports.read(at, size);
+    else ports.write(at, size, dice.of(VALUES));
+  }
+
+  /** BAR 0 by way of the capability in configuration space. */
+  #indirect(): void {
+    const { dice } = this;
+    const driver = dice.of(this.#drivers);
+    const { at } = driver.virtioCapability(5);
+    driver.setConfig(at + 4, 1, dice.once(8) ? dice.below(6) : 0);
+    driver.setConfig(at + 8, 4, dice.once(8) ? dice.of(VALUES) : dice.of(PARTS) + dice.below(0x40));
+    driver.setConfig(at + 12, 4, dice.once(8) ? dice.below(9) : dice.of([1, 2, 4]));
+    if (dice.once(2)) driver.config(at + 16, dice.of([1, 2, 4]));
+    else driver.setConfig(at + 16, 4, dice.of(VALUES));
   }
 
   /** To where another one is, or nobody should be; both halves, or only one. */

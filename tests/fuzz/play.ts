@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { Chance } from "./chance.ts";
 import { Dice } from "./dice.ts";
 import type { FuzzTarget } from "./target.ts";
 
@@ -9,6 +10,11 @@ const PATIENCE_MS = 2000;
 
 /** How many descriptors this process has. */
 export const openNumbers = () => [...Deno.readDirSync("/proc/self/fd")].length;
+
+/** To be done once in a process before others: what the runtime opens when it is first needed stays open. */
+export async function playFirst(target: FuzzTarget): Promise<void> {
+  await target.play(new Dice(new Chance(1).tape(64)));
+}
 
 /**
  * Plays the game of a tape. Beside what the game itself looks for, no descriptor may stay open, and memory not grow
