@@ -3,7 +3,6 @@ import { AgentError } from "./agent_error.ts";
 import { connectAgent } from "./connect_agent.ts";
 import { concat, u32 } from "./connection.ts";
 import { copyFromGuest } from "./copy_from_guest.ts";
-import { copyToGuest } from "./copy_to_guest.ts";
 import { GuestProcess } from "./guest_process.ts";
 import { encode, frame, hello, HostileAgent } from "./hostile_agent.ts";
 import { FrameType, MAGIC, MAX_PAYLOAD } from "./protocol.ts";

@@ -2,7 +2,6 @@
 import assert from "node:assert/strict";
 import { type Dice, fuzzTest } from "../../tests/fuzz/mod.ts";
 import { EventFd } from "../os/mod.ts";
-import type { AccessSize } from "../bus/mod.ts";
 import type { VirtioPlan } from "./mod.ts";
 import { DISK, DISK_FEATURES, ECAM_BASE, RAM, TestDriver, testPlatform } from "./testing.ts";
 import { VirtioBar } from "./virtio_layout.ts";
@@ -128,13 +127,14 @@ class Match implements Disposable {
     const kind = dice.below(8);
     const bus = kind < 2 ? ports : mmio;
     const address = this.#address(kind);
-    const size = dice.of([1, 2, 4, 8]);
+    const size = dice.of([1, 2, 4, 8] as const);
     const value = dice.once(2) ? dice.of(VALUES) : dice.below(2 ** 32);
     const data = this.#data;
     data.setUint32(0, value, true);
     data.setUint32(4, value, true);
-    if (dice.once(2)) bus.readInto(address, size, data, 0);
-    else if (size < 8 && dice.once(2)) bus.write(address, size as AccessSize, value);
+    const isWrite = dice.once(2);
+    if (!isWrite) bus.readInto(address, size, data, 0);
+    else if (size !== 8 && dice.once(2)) bus.write(address, size, value);
     else bus.writeFrom(address, size, data, 0);
   }
 
