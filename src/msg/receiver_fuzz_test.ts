@@ -96,7 +96,8 @@ function converse(dice: Dice): void {
     const changed = isMutated ? mutate(bytes, dice) : bytes;
     const count = isMutated && dice.below(6) === 0 ? dice.below(5) : descriptors;
     for (let at = 0; at < changed.length && peer.ended === undefined;) {
-      const end = Math.min(changed.length, at + 1 + dice.below(dice.below(3) ? 70_000 : 20));
+      const most = dice.once(3) ? 1 + dice.below(20) : 70_000 - dice.below(70_000);
+      const end = Math.min(changed.length, at + most);
       const fds = at === 0 ? Array.from({ length: count }, () => event.fd) : [];
       const sent = sendMessage(theirs, changed.subarray(at, end), fds, MessageFlags.DontWait);
       if (sent > 0) at += sent;
