@@ -1,8 +1,7 @@
 // `deno task fuzz [TARGET...] [--seconds N | --turns N]`, or `TARGET --replay FILE`: see docs/contributing.md.
 import { parseArgs } from "node:util";
 import { currentTape, FOUND, writeFound } from "../tests/fuzz/corpus.ts";
-import { play, playFirst } from "../tests/fuzz/play.ts";
-import { leakedDescriptors, trackDescriptors } from "../src/os/mod.ts";
+import { play } from "../tests/fuzz/play.ts";
 import { findTargets, loadTarget } from "./fuzz/find_targets.ts";
 import { ready } from "./ready.ts";
 
@@ -33,13 +32,7 @@ else {
 
 async function replay(name: string, file: string): Promise<void> {
   const target = await loadTarget(name);
-  await playFirst(target);
-  trackDescriptors();
-  try {
-    console.log(`${name}: ${await play(target, Deno.readFileSync(file))} turns, nothing broken`);
-  } finally {
-    for (const stack of leakedDescriptors()) console.log(`left behind: ${stack}`);
-  }
+  console.log(`${name}: ${await play(target, Deno.readFileSync(file))} turns, nothing broken`);
 }
 
 /** In a process of its own; when it crashes or hangs, the tape that it played is kept. */

@@ -2,7 +2,6 @@
 // played is in a file meanwhile.
 import { currentTape, writeFound } from "../../tests/fuzz/corpus.ts";
 import { playAtRandom, PromiseBroken } from "../../tests/fuzz/fuzz.ts";
-import { playFirst } from "../../tests/fuzz/play.ts";
 import { Coverage } from "./coverage.ts";
 import { Exploration } from "./explore.ts";
 import { loadTarget } from "./find_targets.ts";
@@ -19,7 +18,6 @@ const failed = (tape: string, why: unknown) => {
 
 if (unit === "turns") {
   const target = await loadTarget(name);
-  await playFirst(target);
   try {
     const turns = await playAtRandom(target, Number(amount), watch);
     console.log(`${name}: ${turns} turns in ${elapsed()}`);

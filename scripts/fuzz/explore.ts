@@ -1,6 +1,6 @@
 import { isRegression, readCorpus, replaceCorpus } from "../../tests/fuzz/corpus.ts";
 import { Chance, type FuzzTarget } from "../../tests/fuzz/mod.ts";
-import { play, playFirst } from "../../tests/fuzz/play.ts";
+import { play } from "../../tests/fuzz/play.ts";
 import { SEED } from "../../tests/fuzz/chance.ts";
 import type { Coverage, Trace } from "./coverage.ts";
 import { mutate } from "./mutate.ts";
@@ -42,9 +42,8 @@ export class Exploration {
   /** Goes on for so long, and writes the corpus. */
   async run(seconds: number): Promise<Findings> {
     const end = performance.now() + 1000 * seconds;
-    await playFirst(this.target);
     // What happens only once in a process is no tape's merit.
-    await this.coverage.take();
+    await this.#play(new Uint8Array(0));
     for (const kept of readCorpus(this.target.name)) {
       if (isRegression(kept)) await this.#keepForGood(kept.tape);
       else await this.#try(kept.tape);

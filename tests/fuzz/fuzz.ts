@@ -1,6 +1,6 @@
 import { Chance, SEED } from "./chance.ts";
 import { readCorpus, writeFound } from "./corpus.ts";
-import { play, playFirst } from "./play.ts";
+import { play } from "./play.ts";
 import type { FuzzTarget } from "./target.ts";
 
 /** Every target whose file was imported, by name. */
@@ -51,7 +51,6 @@ export function fuzzTest(target: FuzzTarget): void {
     name: `${target.name}: ${target.promise}`,
     ignore: target.ignore ?? false,
     async fn() {
-      await playFirst(target);
       const kept = readCorpus(target.name);
       for (const { tape } of kept) await attempt(target, tape);
       const turns = await playAtRandom(target, target.turns);
