@@ -1,7 +1,7 @@
 // `deno task fuzz [TARGET...] [--seconds N | --turns N]`, or `TARGET --replay FILE`: see docs/contributing.md.
 import { parseArgs } from "node:util";
 import { currentTape, FOUND, writeFound } from "../tests/fuzz/corpus.ts";
-import { play } from "../tests/fuzz/play.ts";
+import { Player } from "../tests/fuzz/player.ts";
 import { findTargets, loadTarget } from "./fuzz/find_targets.ts";
 import { ready } from "./ready.ts";
 
@@ -32,7 +32,9 @@ else {
 
 async function replay(name: string, file: string): Promise<void> {
   const target = await loadTarget(name);
-  console.log(`${name}: ${await play(target, Deno.readFileSync(file))} turns, nothing broken`);
+  console.log(
+    `${name}: ${await new Player(target).play(Deno.readFileSync(file))} turns, nothing broken`,
+  );
 }
 
 /** In a process of its own; when it crashes or hangs, the tape that it played is kept. */

@@ -2,6 +2,7 @@
 // played is in a file meanwhile.
 import { currentTape, writeFound } from "../../tests/fuzz/corpus.ts";
 import { playAtRandom, PromiseBroken } from "../../tests/fuzz/fuzz.ts";
+import { Player } from "../../tests/fuzz/player.ts";
 import { Coverage } from "./coverage.ts";
 import { Exploration } from "./explore.ts";
 import { loadTarget } from "./find_targets.ts";
@@ -19,7 +20,7 @@ const failed = (tape: string, why: unknown) => {
 if (unit === "turns") {
   const target = await loadTarget(name);
   try {
-    const turns = await playAtRandom(target, Number(amount), watch);
+    const turns = await playAtRandom(new Player(target), Number(amount), watch);
     console.log(`${name}: ${turns} turns in ${elapsed()}`);
   } catch (error) {
     if (!(error instanceof PromiseBroken)) throw error;

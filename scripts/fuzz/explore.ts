@@ -1,6 +1,6 @@
 import { isRegression, readCorpus, replaceCorpus } from "../../tests/fuzz/corpus.ts";
 import { Chance, type FuzzTarget } from "../../tests/fuzz/mod.ts";
-import { play } from "../../tests/fuzz/play.ts";
+import { Player } from "../../tests/fuzz/player.ts";
 import { SEED } from "../../tests/fuzz/chance.ts";
 import type { Coverage, Trace } from "./coverage.ts";
 import { mutate } from "./mutate.ts";
@@ -26,6 +26,7 @@ export type Watcher = (tape: Uint8Array) => void;
 /** Changes the tapes of a target's corpus, and keeps those that reach new code. */
 export class Exploration {
   readonly #chance = new Chance(SEED);
+  readonly #player: Player;
   readonly #kept: { readonly tape: Uint8Array; readonly trace: Trace }[] = [];
   /** Of tapes that stay, whatever they reach. */
   readonly #standing: Trace[] = [];
@@ -37,7 +38,9 @@ export class Exploration {
     private readonly target: FuzzTarget,
     private readonly coverage: Coverage,
     private readonly watcher: Watcher,
-  ) {}
+  ) {
+    this.#player = new Player(target);
+  }
 
   /** Goes on for so long, and writes the corpus. */
   async run(seconds: number): Promise<Findings> {
@@ -67,7 +70,7 @@ export class Exploration {
     this.watcher(tape);
     this.#games++;
     try {
-      this.#turns += await play(this.target, tape);
+      this.#turns += await this.#player.play(tape);
     } catch (error) {
       await this.coverage.take();
       return error instanceof Error ? `${error.name}: ${error.message}` : String(error);

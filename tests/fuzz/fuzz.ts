@@ -1,6 +1,6 @@
 import { Chance, SEED } from "./chance.ts";
 import { readCorpus, writeFound } from "./corpus.ts";
-import { play } from "./play.ts";
+import { Player } from "./player.ts";
 import type { FuzzTarget } from "./target.ts";
 
 /** Every target whose file was imported, by name. */
@@ -15,11 +15,12 @@ export class PromiseBroken extends Error {
 }
 
 /** Plays a tape; one that breaks the promise is kept. @throws {PromiseBroken} */
-export async function attempt(target: FuzzTarget, tape: Uint8Array): Promise<number> {
+async function attempt(player: Player, tape: Uint8Array): Promise<number> {
   try {
-    return await play(target, tape);
+    return await player.play(tape);
   } catch (error) {
-    throw new PromiseBroken(target.name, writeFound(target.name, tape), error);
+    const { name } = player.target;
+    throw new PromiseBroken(name, writeFound(name, tape), error);
   }
 }
 
@@ -30,16 +31,16 @@ export async function attempt(target: FuzzTarget, tape: Uint8Array): Promise<num
  * @throws {PromiseBroken}
  */
 export async function playAtRandom(
-  target: FuzzTarget,
+  player: Player,
   turns: number,
   watch: (tape: Uint8Array) => void = () => {},
 ): Promise<number> {
   const chance = new Chance(SEED);
   let done = 0;
   while (done < turns) {
-    const tape = chance.tape(target.tapeLength);
+    const tape = chance.tape(player.target.tapeLength);
     watch(tape);
-    done += Math.max(1, await attempt(target, tape));
+    done += Math.max(1, await attempt(player, tape));
   }
   return done;
 }
@@ -51,9 +52,10 @@ export function fuzzTest(target: FuzzTarget): void {
     name: `${target.name}: ${target.promise}`,
     ignore: target.ignore ?? false,
     async fn() {
+      const player = new Player(target);
       const kept = readCorpus(target.name);
-      for (const { tape } of kept) await attempt(target, tape);
-      const turns = await playAtRandom(target, target.turns);
+      for (const { tape } of kept) await attempt(player, tape);
+      const turns = await playAtRandom(player, target.turns);
       target.reached?.();
       console.log(`${kept.length} kept tapes, ${turns} turns at random, SPECTRUM_SEED=${SEED}`);
     },

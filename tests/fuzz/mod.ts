@@ -3,5 +3,5 @@
 export { Chance } from "./chance.ts";
 export { Dice } from "./dice.ts";
 export { fuzzTest } from "./fuzz.ts";
-export { openNumbers } from "./play.ts";
+export { openNumbers } from "./player.ts";
 export type { FuzzTarget } from "./target.ts";
