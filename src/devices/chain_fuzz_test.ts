@@ -1,6 +1,6 @@
 // Hostile guests against disks, random numbers and a console.
 import { type Dice, fuzzTest } from "../../tests/fuzz/mod.ts";
-import { openFile, read, setNonBlocking, socketPair, write } from "../os/mod.ts";
+import { Events, openFile, pollOne, read, setNonBlocking, socketPair, write } from "../os/mod.ts";
 import {
   BlkDiscardSegment,
   BlkFeature,
@@ -83,17 +83,16 @@ function rngMatch(dice: Dice): Match {
   };
 }
 
+/** One console, which one guest after the other has: it keeps its place in the window as long as its process lives. */
+const [input, typist] = socketPair();
+const [output, reader] = socketPair();
+for (const end of [typist, reader]) setNonBlocking(end, true);
+const terminal = new ConsoleDevice(window, input, output);
+const buffer = new Uint8Array(2 ** 17);
+
 function consoleMatch(dice: Dice): Match {
-  using undo = new DisposableStack();
-  const [input, typist] = socketPair();
-  const [output, reader] = socketPair();
-  for (const end of [input, typist, output, reader]) undo.use(end);
-  for (const end of [typist, reader]) setNonBlocking(end, true);
-  const device = undo.use(new ConsoleDevice(window, input, output));
-  const guest = undo.use(new FuzzGuest(device, dice, [0, 1]));
+  const guest = new FuzzGuest(terminal, dice, [0, 1]);
   const [receive, send] = guest.queues;
-  const buffer = new Uint8Array(2 ** 17);
-  const owned = undo.move();
   return {
     guest,
     batch() {
@@ -103,7 +102,11 @@ function consoleMatch(dice: Dice): Match {
       if (!dice.once(4)) { while (read(reader, buffer) > 0); }
       guest.round();
     },
-    [Symbol.dispose]: () => owned.dispose(),
+    [Symbol.dispose]() {
+      guest[Symbol.dispose]();
+      // Nothing of it is left for the next one.
+      for (const end of [reader, input]) while (pollOne(end, Events.In, 0) > 0) read(end, buffer);
+    },
   };
 }
 

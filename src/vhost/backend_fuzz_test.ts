@@ -73,6 +73,6 @@ fuzzTest({
     while (!dice.isOver) messages += converse(dice);
     return messages;
   },
-  turns: 3000,
+  turns: 2000,
   tapeLength: 2 ** 10,
 });

@@ -37,13 +37,13 @@ const LAST_WAIT_MS = 100;
  * // Serves a console whose output goes to a file.
  * function serveConsole(connection: Owned<Fd>, output: Fd): void {
  *   const window = Window.reserve();
- *   using device = new ConsoleDevice(window, undefined, output);
+ *   const device = new ConsoleDevice(window, undefined, output);
  *   using loop = new DeviceLoop(device, { window, log: console.error });
  *   loop.serve(connection);
  * }
  * ```
  */
-export class ConsoleDevice implements VirtioDevice, Disposable {
+export class ConsoleDevice implements VirtioDevice {
   readonly id = DeviceId.Console;
   readonly features = 0n;
   readonly queueCount = 2;
@@ -146,10 +146,5 @@ export class ConsoleDevice implements VirtioDevice, Disposable {
       vector.push(chain.offsets[i] + skip, Math.min(length - skip, AT_ONCE - vector.bytes));
       skip = 0;
     }
-  }
-
-  [Symbol.dispose](): void {
-    this.#input?.[Symbol.dispose]();
-    this.#vector[Symbol.dispose]();
   }
 }

@@ -167,7 +167,7 @@ fuzzTest({
   promise:
     "whatever guest and stream do, the device writes only where it may, and leaves nothing behind",
   play: playMatch((dice) => new NetMatch(dice)),
-  turns: 400_000,
+  turns: 200_000,
   tapeLength: 2 ** 18,
 });
 

@@ -301,6 +301,6 @@ fuzzTest({
   promise:
     "whatever a guest sends and programs of the host do, the device goes on, and leaves nothing behind",
   play: tidy(playMatches),
-  turns: 500_000,
+  turns: 300_000,
   tapeLength: 2 ** 16,
 });

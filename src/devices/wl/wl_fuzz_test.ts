@@ -295,6 +295,6 @@ fuzzTest({
   name: "wl",
   promise: "whatever guest and host do, the device goes on, and leaves nothing behind",
   play: tidy(playMatch),
-  turns: 30_000,
+  turns: 20_000,
   tapeLength: 2 ** 13,
 });
