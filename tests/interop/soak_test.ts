@@ -9,7 +9,7 @@ import { loads } from "./soak/loads.ts";
 import { makeTap } from "./soak/tap_peer.ts";
 
 /** By hand 600. */
-const SECONDS = Number(Deno.env.get("SPECTRUM_SOAK_SECONDS") ?? 10);
+const SECONDS = Number(Deno.env.get("SPECTRUM_SOAK_SECONDS") ?? 5);
 /** An ordinary user's workers differ in their namespaces alone. */
 const USER_SECONDS = Math.min(SECONDS, 60);
 

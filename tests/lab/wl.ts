@@ -10,7 +10,7 @@ const STREAM_MIB = Number(Deno.env.get("SPECTRUM_WL_MIB") ?? 64);
 const MEMORY_TURNS = Number(Deno.env.get("SPECTRUM_WL_TURNS") ?? 500);
 /** For the VM in which all that happens, in seconds. */
 const LIMIT = 900 + MEMORY_TURNS + 2 * STREAM_MIB;
-const LIES = Number(Deno.env.get("SPECTRUM_WL_LIES") ?? 20_000);
+const LIES = Number(Deno.env.get("SPECTRUM_WL_LIES") ?? 5000);
 
 const DOORBELLS = 12;
 const CONFIG = "/tmp/wl.toml";
