@@ -57,12 +57,15 @@ Deno.test("nothing that hostile code tries in a device's place gets out of all o
   }
 });
 
-/** Its engine makes code. */
-const LEFT_TO_A_VCPU = ["turn data into code"];
+/** Memory is that of all, and its engine makes code. */
+const LEFT_TO_A_VCPU = ["take a gibibyte of memory", "turn data into code"];
 /** It makes sockets in its runtime directory, looks at what is there, and its engine makes code. */
 const LEFT_TO_A_MONITOR = [
-  ...["make a Unix socket", "make a pair of sockets", "look at a file"],
-  ...["turn data into code", "add a filter", "handle a signal"],
+  ...["make a Unix socket", "make a pair of sockets", "take a gibibyte of memory"],
+  ...["look at a file", "look at a file from a folder", "read the host's name"],
+  ...["turn data into code", "map a file as code over data", "add a filter", "handle a signal"],
+  // By the /proc that hostile code comes from here.
+  "read the path of its group",
 ];
 
 /** System calls and files, of which it has those alone that hostile code is started with. */
