@@ -5,7 +5,7 @@ import { type Bench, fromSource, RunningGuest } from "./machine.ts";
 import { recoveryTests } from "./recovery/mod.ts";
 
 /** By hand 20 and 30. */
-const KILLS = Number(Deno.env.get("SPECTRUM_VM_KILLS") ?? 3);
+const KILLS = Number(Deno.env.get("SPECTRUM_VM_KILLS") ?? 1);
 const STOPPED = Number(Deno.env.get("SPECTRUM_STOP_SECONDS") ?? 5);
 /** Seconds; the runtime starts four times in the device VM, and that boots again after each kill. */
 const LIMIT = 600 + 100 * KILLS + STOPPED;
