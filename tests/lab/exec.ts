@@ -3,7 +3,7 @@ import type { LabResult } from "../../scripts/lab/mod.ts";
 import { type Bench, fromSource } from "./machine.ts";
 
 /** By hand `SPECTRUM_EXEC_MIB=1024`. */
-const MIB = Number(Deno.env.get("SPECTRUM_EXEC_MIB") ?? 32);
+const MIB = Number(Deno.env.get("SPECTRUM_EXEC_MIB") ?? 8);
 const SNAPSHOT = "/scratch/exec-snapshot";
 
 /** A root file system with busybox and its init, which knows nothing of a power button. */

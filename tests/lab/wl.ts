@@ -7,7 +7,7 @@ import { assertUnbroken, BROKEN, LIED_TO } from "./wl/lied_to.ts";
 
 /** By hand 1024, 5000 and 1000000. Two VFDs make a turn. */
 const STREAM_MIB = Number(Deno.env.get("SPECTRUM_WL_MIB") ?? 64);
-const MEMORY_TURNS = Number(Deno.env.get("SPECTRUM_WL_TURNS") ?? 500);
+const MEMORY_TURNS = Number(Deno.env.get("SPECTRUM_WL_TURNS") ?? 150);
 /** For the VM in which all that happens, in seconds. */
 const LIMIT = 900 + MEMORY_TURNS + 2 * STREAM_MIB;
 const LIES = Number(Deno.env.get("SPECTRUM_WL_LIES") ?? 5000);
