@@ -5,24 +5,18 @@
 
 enum { LL_EXECUTE = 1 << 0, LL_READ_FILE = 1 << 2, LL_READ_DIR = 1 << 3 };
 
-// The rights to files that a kernel knows: those of version 1 of the interface, and what came later.
-static uint64_t landlock_file_rights(long abi) {
-  const int count = abi >= 5 ? 16 : abi >= 3 ? 15 : abi >= 2 ? 14 : 13;
-  return (1u << count) - 1;
-}
-
-static long landlock_abi(void) {
-  long abi = syscall(444, NULL, 0, 1 /* LANDLOCK_CREATE_RULESET_VERSION */);
-  return abi < 0 ? -errno : abi;
-}
+// The rights to files that this kernel knows, once there are rules.
+static uint64_t landlock_rights;
 
 // Rules by which all is forbidden that this kernel knows to forbid; `scoped` are sockets and signals beyond the rules.
 static int landlock_rules(uint64_t scoped) {
-  long abi = landlock_abi();
-  if (abi < 0) return (int)abi;
+  long abi = syscall(444, NULL, 0, 1 /* LANDLOCK_CREATE_RULESET_VERSION */);
+  if (abi < 0) return -errno;
+  const int count = abi >= 5 ? 16 : abi >= 3 ? 15 : abi >= 2 ? 14 : 13;
+  landlock_rights = (1u << count) - 1;
   struct {
     uint64_t files, net, scoped;
-  } handled = {landlock_file_rights(abi), 3 /* bind, connect */, scoped};
+  } handled = {landlock_rights, 3 /* bind, connect */, scoped};
   long rules = syscall(444, &handled, abi >= 6 ? 24 : abi >= 4 ? 16 : 8, 0);
   return rules < 0 ? -errno : (int)rules;
 }
@@ -32,7 +26,7 @@ static int landlock_allow(int rules, int fd, uint64_t rights) {
   struct {
     uint64_t allowed;
     int32_t parent;
-  } __attribute__((packed)) beneath = {rights & landlock_file_rights(landlock_abi()), fd};
+  } __attribute__((packed)) beneath = {rights & landlock_rights, fd};
   return syscall(445, rules, 1 /* LANDLOCK_RULE_PATH_BENEATH */, &beneath, 0) ? -errno : 0;
 }
 

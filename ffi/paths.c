@@ -1,8 +1,9 @@
 // Part of starter.c: what a monitor that has no paths has done for it.
 //
 // CONNECT, with a socket: connects it to the path that follows; once sealed, only to a path that was told by ADMIT
-// before. What is OURS is a socket in a folder of its own, which go with the starter. SAVE: makes a folder, to be a snapshot's, with files of fixed names, which the answer carries. SAVED: gives the
-// folder its name, or removes it. Whoever asks gets at nothing that is there already.
+// before. What is OURS is a socket in a folder of its own, which go with the starter. SAVE: makes a folder, to be a
+// snapshot's, with files of fixed names, which the answer carries. SAVED: gives the folder its name, or removes it.
+// Whoever asks gets at nothing that is there already.
 
 #include <stdio.h>
 #include <sys/un.h>
@@ -122,6 +123,7 @@ static int make_files(int *files, uint32_t count) {
            (unsigned long long)now.tv_sec * 1000000000 + (unsigned long long)now.tv_nsec);
   if (mkdirat(saving.around, saving.partial, 0700)) return errno;
   saving.folder = openat(saving.around, saving.partial, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+  if (saving.folder < 0) return errno;
   for (; saving.files < count; saving.files++) {
     int file = openat(saving.folder, file_name(saving.files), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (file < 0) return errno;

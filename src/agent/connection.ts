@@ -18,11 +18,10 @@ const SMALL = 4096;
 export type AgentStream = Pick<Deno.Conn, "read" | "write" | "close">;
 
 /**
- * How such a stream is had: the path of the device's Unix socket, or what connects to it.
- *
- * Rejects with Deno.errors.NotFound when the VM has no such device, with ConnectionRefused when nobody listens there.
+ * How such a stream is had: the path of the device's Unix socket, or what connects to it, and throws Deno.errors.NotFound
+ * when the VM has no such device, ConnectionRefused when nobody listens there.
  */
-export type AgentSocket = string | (() => Promise<AgentStream>);
+export type AgentSocket = string | (() => AgentStream);
 
 /**
  * A connection to a guest's agent, which has one request. Frames go out in order; one at a time may wait for what comes

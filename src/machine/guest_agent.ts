@@ -68,8 +68,7 @@ export class GuestAgent {
     }
   }
 
-  // deno-lint-ignore require-await -- it rejects
-  async #connect(): Promise<AgentStream> {
+  #connect(): AgentStream {
     const { dialer, reactor } = this.#options;
     try {
       return new ReaderStream(new SocketStream(dialer.connect(this.#socket), reactor));

@@ -18,7 +18,7 @@ import {
 import { jailOf, prepareJails, type SandboxMode } from "./jail.ts";
 import type { Policy } from "./policy.ts";
 import { StartError } from "./start_error.ts";
-import { type PathRequest, StarterPaths } from "./starter_paths.ts";
+import { StarterPaths } from "./starter_paths.ts";
 import {
   Answer,
   ANSWER_DESCRIPTORS,
@@ -26,6 +26,7 @@ import {
   encodePath,
   encodeStart,
   KillRequest,
+  type PathRequest,
   PROGRAM_TARGET,
   Request,
   SealRequest,

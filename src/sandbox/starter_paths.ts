@@ -1,13 +1,5 @@
 import { type Fd, type Owned, setNonBlocking, unixSocket } from "../os/mod.ts";
-import { Admit, Request } from "./starter_protocol.ts";
-
-/** A request to the starter that is about a path. */
-export interface PathRequest {
-  readonly kind: number;
-  readonly detail: number;
-  /** Not in all. */
-  readonly path?: string;
-}
+import { Admit, type PathRequest, Request } from "./starter_protocol.ts";
 
 /** How a path leads to a socket. */
 export interface SocketPath {

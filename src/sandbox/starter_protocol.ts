@@ -141,16 +141,21 @@ export function encodeStart(id: number, request: StartRequest): Uint8Array {
   return packet;
 }
 
+/** The parts of a request about a path. */
+export interface PathRequest {
+  readonly kind: number;
+  readonly detail: number;
+  /** Not in all. */
+  readonly path?: string;
+}
+
 /**
  * A request about a path.
  *
  * @throws RangeError when it is too long
  * @throws TypeError for a NUL inside of it
  */
-export function encodePath(
-  id: number,
-  { kind, detail, path }: { kind: number; detail: number; path?: string },
-): Uint8Array {
+export function encodePath(id: number, { kind, detail, path }: PathRequest): Uint8Array {
   const head = PathHead.encode({ kind, id, detail });
   if (path === undefined) return head;
   if (path.includes("\0")) throw new TypeError("A path contains a NUL character");

@@ -24,7 +24,7 @@ Starter.spawn = (...how) => starter = spawn(...how);
 const client = new Deno.Command(Deno.execPath(), {
   args: [
     "eval",
-    `for (;;) try { Deno.connectSync; (await Deno.connect({ transport: "unix", path: Deno.args[0] })).close(); break } ` +
+    `for (;;) try { (await Deno.connect({ transport: "unix", path: Deno.args[0] })).close(); break } ` +
     "catch { await new Promise((resolve) => setTimeout(resolve, 100)) }",
     `${folder}/spectrum/confined/control.sock`,
   ],

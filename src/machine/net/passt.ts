@@ -29,7 +29,7 @@ export interface PasstOptions {
 }
 
 /** How passt is started for a device, each time alike: a sealed starter starts nothing else. */
-export interface PasstPlan extends Disposable {
+export interface PasstPlan {
   /** The program by its path, and its arguments. */
   readonly argv: readonly string[];
   readonly place: PrivatePlace;
@@ -46,7 +46,7 @@ export function planPasst({ starter, config, device, log }: PasstOptions): Passt
   }
   const place = PrivatePlace.make(starter, device);
   const argv = [program, ...passtArguments(place.socket, config, resolvers)];
-  return { argv, place, [Symbol.dispose]: () => place[Symbol.dispose]() };
+  return { argv, place };
 }
 
 /**

@@ -153,6 +153,6 @@ export class UserNetwork implements Disposable {
     this.#wake();
     this.#close();
     this.#passt?.[Symbol.dispose]();
-    this.#plan[Symbol.dispose]();
+    this.#plan.place[Symbol.dispose]();
   }
 }

@@ -3,7 +3,7 @@
  * Argument: a folder, which is allowed.
  */
 
-import { connectUnix, listenUnix, openFile, OsError, restrictPaths } from "../mod.ts";
+import { connectUnix, listenUnix, openFile, OsError, pathOf, restrictPaths } from "../mod.ts";
 
 const [folder] = Deno.args;
 const worker = () =>
@@ -38,7 +38,7 @@ const pool = await Promise.allSettled(Array.from({ length: 20 }, () => Deno.read
 console.log(JSON.stringify({
   before,
   main: tried(() => openFile(outside)),
-  again: tried(() => openFile(`/proc/self/fd/${held.raw()}`)),
+  again: tried(() => openFile(pathOf(held))),
   memory: tried(() => openFile("/proc/self/mem")),
   write: tried(() => openFile(inside, { write: true })),
   inside: tried(() => openFile(inside)),

@@ -71,6 +71,19 @@ export class DrivenQueue implements Disposable {
     return used.promise;
   }
 
+  /** Gives the device buffers, and each anew when it was used and told of; until the queue begins anew. */
+  receive(count: number, length: number, taken: (bytes: Uint8Array) => void): void {
+    const { driver } = this;
+    const offer = async (address: number) => {
+      const { written, data: [bytes] } = await this.request([{ address, length, writable: true }]);
+      if (driver !== this.driver) return;
+      taken(bytes.subarray(0, written));
+      void offer(address);
+      this.kick();
+    };
+    for (let i = 0; i < count; i++) void offer(driver.place(length));
+  }
+
   kick(): void {
     this.#kick.signal();
   }

@@ -7,7 +7,6 @@ import {
   NetHeader,
 } from "../../../src/virtio/mod.ts";
 import type { DrivenDevice } from "./driven_device.ts";
-import type { DrivenQueue, Used } from "./driven_queue.ts";
 import { below, count, type Load, until, type WorkerDevice } from "./load.ts";
 
 const BUFFERS = 48;
@@ -44,7 +43,6 @@ export class NetLoad implements Load {
   #workers = 0;
   #number = 0;
   #received: Uint8Array[] = [];
-  #generation = 0;
 
   constructor(peer: NetPeer) {
     this.#peer = peer;
@@ -60,27 +58,14 @@ export class NetLoad implements Load {
     };
   }
 
-  begin(device: DrivenDevice): void {
+  /** A frame is in one buffer: they are large enough. */
+  begin({ queues }: DrivenDevice): void {
     this.#received = [];
-    const generation = ++this.#generation;
     for (let pair = 0; pair < this.#peer.pairs; pair++) {
-      const queue = device.queues[2 * pair];
-      for (let i = 0; i < BUFFERS; i++) {
-        const address = queue.driver.place(BUFFER);
-        this.#offer(device, queue, address, generation);
-      }
+      queues[2 * pair].receive(BUFFERS, BUFFER, (packet) => {
+        this.#received.push(packet.subarray(NetHeader.size));
+      });
     }
-  }
-
-  /** Each buffer that was filled is offered again. A frame is in one: they are large enough. */
-  #offer(device: DrivenDevice, queue: DrivenQueue, address: number, generation: number): void {
-    const taken = ({ written, data: [frame] }: Used) => {
-      if (generation !== this.#generation) return;
-      this.#received.push(frame.subarray(NetHeader.size, written));
-      this.#offer(device, queue, address, generation);
-      queue.kick();
-    };
-    void queue.request([{ address, length: BUFFER, writable: true }]).then(taken);
   }
 
   async round(device: DrivenDevice): Promise<void> {

@@ -1,6 +1,5 @@
 import {
   connectUnix,
-  Errno,
   type Fd,
   listenUnix,
   MessageFlags,
@@ -21,8 +20,8 @@ import {
   VsockType,
 } from "../../../src/virtio/mod.ts";
 import type { DrivenDevice } from "./driven_device.ts";
-import type { Used } from "./driven_queue.ts";
-import { below, count, type Load, pause, stamped, until } from "./load.ts";
+import { hears, says } from "./host_end.ts";
+import { below, count, type Load, stamped, until } from "./load.ts";
 
 const RECEIVE = 0;
 const TRANSMIT = 1;
@@ -68,7 +67,6 @@ export class VsockLoad implements Load {
   /** Ends of the host, by the port that the guest has asked for. */
   readonly #reached = new Map<number, Owned<Fd>>();
   #device: DrivenDevice | undefined;
-  #generation = 0;
   #port = 1000;
   readonly services = { connectPort: (port: number): Owned<Fd> => this.#reach(port) };
 
@@ -93,21 +91,7 @@ export class VsockLoad implements Load {
     this.#wished.splice(0);
     for (const fd of this.#reached.values()) fd[Symbol.dispose]();
     this.#reached.clear();
-    const generation = ++this.#generation;
-    for (let i = 0; i < BUFFERS; i++) {
-      this.#offer(device, device.queues[RECEIVE].driver.place(BUFFER), generation);
-    }
-  }
-
-  #offer(device: DrivenDevice, address: number, generation: number): void {
-    const queue = device.queues[RECEIVE];
-    const taken = ({ written, data: [packet] }: Used) => {
-      if (generation !== this.#generation) return;
-      this.#took(packet.subarray(0, written));
-      this.#offer(device, address, generation);
-      queue.kick();
-    };
-    void queue.request([{ address, length: BUFFER, writable: true }]).then(taken);
+    device.queues[RECEIVE].receive(BUFFERS, BUFFER, (packet) => this.#took(packet));
   }
 
   #took(packet: Uint8Array): void {
@@ -161,8 +145,9 @@ export class VsockLoad implements Load {
     const [end, host] = isGuests ? await this.#fromGuest() : await this.#fromHost();
     try {
       const text = stamped(end.guestPort, 1 + below(DATA));
-      await Promise.all([this.#guestWrites(end, text), this.#hostReads(host, text)]);
-      await Promise.all([this.#hostWrites(host, text), this.#guestReads(end, text)]);
+      await Promise.all([this.#guestWrites(end, text), hears(host, text)]);
+      count(this, "bytes", text.length);
+      await Promise.all([says(host, text), this.#guestReads(end, text)]);
       await this.#close(end, host);
     } finally {
       this.#ends.delete(`${end.guestPort} ${end.hostPort}`);
@@ -195,7 +180,7 @@ export class VsockLoad implements Load {
     if (end === undefined) throw new Error("It did not come about");
     this.#send(end, Response);
     const wanted = new TextEncoder().encode(`OK ${end.hostPort}\n`);
-    await this.#hostReads(host, wanted);
+    await hears(host, wanted);
     return [end, host];
   }
 
@@ -220,31 +205,6 @@ export class VsockLoad implements Load {
         at += data.length;
       }
       if (at - told > ROOM / 4) this.#send(end, CreditUpdate), told = at;
-    }
-    count(this, "bytes", text.length);
-  }
-
-  async #hostWrites(host: Fd, text: Uint8Array): Promise<void> {
-    for (let at = 0; at < text.length;) {
-      const sent = sendMessage(host, text.subarray(at), [], MessageFlags.DontWait);
-      if (sent > 0) at += sent;
-      else await pause(1);
-    }
-  }
-
-  async #hostReads(host: Fd, text: Uint8Array): Promise<void> {
-    const buffer = new Uint8Array(65536);
-    for (let at = 0; at < text.length;) {
-      const { length } = receiveMessage(host, buffer, 0, MessageFlags.DontWait);
-      if (length === -Errno.EAGAIN) {
-        await pause(1);
-        continue;
-      }
-      const found = buffer.subarray(0, Math.max(0, length));
-      if (length <= 0 || found.some((byte, i) => byte !== text[at + i])) {
-        throw new Error(`The host reads something else (${length})`);
-      }
-      at += length;
     }
     count(this, "bytes", text.length);
   }

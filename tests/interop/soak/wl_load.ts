@@ -1,5 +1,4 @@
 import {
-  Errno,
   EventFd,
   type Fd,
   memfd,
@@ -29,8 +28,8 @@ import {
   WlResponse,
 } from "../../../src/virtio/mod.ts";
 import type { DrivenDevice } from "./driven_device.ts";
-import type { Used } from "./driven_queue.ts";
-import { below, count, type Load, pause, stamped, until } from "./load.ts";
+import { hears, says } from "./host_end.ts";
+import { below, count, type Load, stamped, until } from "./load.ts";
 
 const IN = 0;
 const OUT = 1;
@@ -51,7 +50,6 @@ export class WlLoad implements Load {
   readonly #hosts: Owned<Fd>[] = [];
   readonly #messages = new Map<number, Message[]>();
   #device: DrivenDevice | undefined;
-  #generation = 0;
   #id = 0;
   /** One context is opened at a time, so that its host's end is known. */
   #opening: Promise<unknown> = Promise.resolve();
@@ -75,24 +73,12 @@ export class WlLoad implements Load {
     this.#messages.clear();
     this.#id = 0;
     for (const host of this.#hosts.splice(0)) host[Symbol.dispose]();
-    const generation = ++this.#generation;
-    for (let i = 0; i < BUFFERS; i++) {
-      this.#offer(device, device.queues[IN].driver.place(WL_IN_BUFFER), generation);
-    }
-  }
-
-  #offer(device: DrivenDevice, address: number, generation: number): void {
-    const queue = device.queues[IN];
-    const taken = ({ written, data: [bytes] }: Used) => {
-      if (generation !== this.#generation) return;
-      const message = parse(bytes.subarray(0, written));
+    device.queues[IN].receive(BUFFERS, WL_IN_BUFFER, (bytes) => {
+      const message = parse(bytes);
       const list = this.#messages.get(message.id) ?? [];
       list.push(message);
       this.#messages.set(message.id, list);
-      this.#offer(device, address, generation);
-      queue.kick();
-    };
-    void queue.request([{ address, length: WL_IN_BUFFER, writable: true }]).then(taken);
+    });
   }
 
   async #command(command: Uint8Array): Promise<Message> {
@@ -167,35 +153,11 @@ export class WlLoad implements Load {
   /** More than a socket has room for, and back. */
   async #talk(id: number, host: Fd): Promise<void> {
     const text = stamped(id, 1 + below(LONG));
-    await Promise.all([this.#succeed(send(id, text)), this.#hears(host, text)]);
+    await Promise.all([this.#succeed(send(id, text)), hears(host, text)]);
     const answer = stamped(id, 1 + below(50_000));
-    await Promise.all([this.#says(host, answer), this.#reads(id, answer)]);
+    await Promise.all([says(host, answer), this.#reads(id, answer)]);
     await this.#succeed(credit(id, answer.length));
     count(this, "bytes", text.length + answer.length);
-  }
-
-  async #hears(host: Fd, text: Uint8Array): Promise<void> {
-    const buffer = new Uint8Array(65536);
-    for (let at = 0; at < text.length;) {
-      const { length } = receiveMessage(host, buffer, 0, MessageFlags.DontWait);
-      if (length === -Errno.EAGAIN) {
-        await pause(1);
-        continue;
-      }
-      const found = buffer.subarray(0, Math.max(0, length));
-      if (length <= 0 || found.some((byte, i) => byte !== text[at + i])) {
-        throw new Error(`The host reads something else (${length})`);
-      }
-      at += length;
-    }
-  }
-
-  async #says(host: Fd, text: Uint8Array): Promise<void> {
-    for (let at = 0; at < text.length;) {
-      const sent = sendMessage(host, text.subarray(at), [], MessageFlags.DontWait);
-      if (sent > 0) at += sent;
-      else await pause(1);
-    }
   }
 
   async #reads(id: number, text: Uint8Array): Promise<void> {
