@@ -3,7 +3,7 @@ import { type Bench, fromSource } from "./machine.ts";
 import { hostWorker, recoveryTests } from "./recovery/mod.ts";
 
 /** MiB that fio writes and verifies; by hand `SPECTRUM_FIO_MIB=2048`. */
-const FIO_MIB = Number(Deno.env.get("SPECTRUM_FIO_MIB") ?? 128);
+const FIO_MIB = Number(Deno.env.get("SPECTRUM_FIO_MIB") ?? 64);
 const JOBS = 4;
 
 /** The guest's part of a disk check: fio over an ext4 with four queues, then a hash of the whole disk. */

@@ -138,7 +138,7 @@ export function hostWorker(bench: Bench): Victim {
     kill: () => signal("KILL"),
     stop: () => signal("STOP"),
     goOn: () => signal("CONT"),
-    kills: Number(Deno.env.get("SPECTRUM_KILLS") ?? 10),
+    kills: Number(Deno.env.get("SPECTRUM_KILLS") ?? 6),
     stopped: Number(Deno.env.get("SPECTRUM_STOP_SECONDS") ?? 5),
   };
 }
