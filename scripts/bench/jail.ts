@@ -9,7 +9,13 @@ import { listenUnix, openFile, payload, Reactor, socketPair } from "../../src/os
 import { type Child, Starter, workerEnvironment } from "../../src/sandbox/mod.ts";
 import { ready } from "../ready.ts";
 import { buildDriver, createImage, diskJobs, drive, type JobResult, rateOf } from "./blk_driver.ts";
-import { type Bench, type BenchOptions, type BenchResult, compare } from "./measurement.ts";
+import {
+  type Bench,
+  type BenchOptions,
+  type BenchResult,
+  compare,
+  type Measurement,
+} from "./measurement.ts";
 
 const STARTS = 20;
 const LOADS = 5;
@@ -38,12 +44,14 @@ async function start(starter: Starter, side: Side, setUp: WorkerSetUp): Promise<
   });
   const otherCalls = side === "jailed" ? "kill" : "allow";
   const set = peer.request("setUp", { ...setUp, otherCalls });
+  const policy = side === "jailed" ? policies[setUp.device.kind] : undefined;
   const child = await starter.start({
     argv: [...payload().device, setUp.device.kind],
-    env: workerEnvironment(),
+    env: workerEnvironment(policy),
     descriptors: [{ fd: given, as: MESSAGE_SOCKET }],
-    policy: side === "jailed" ? policies[setUp.device.kind] : undefined,
+    policy,
   });
+  given[Symbol.dispose]();
   (await set)[Symbol.dispose]();
   const milliseconds = performance.now() - before;
   void child.exited.then(() => peer[Symbol.dispose]());
@@ -61,82 +69,120 @@ async function end({ child }: Started): Promise<void> {
   await child.exited;
 }
 
-async function starts(starter: Starter, runs: number, { progress }: BenchOptions) {
-  const found = { jailed: { time: [], memory: [] }, free: { time: [], memory: [] } } as Record<
-    Side,
-    { time: number[]; memory: number[] }
-  >;
+/** Each kind of device with the least that it is handed; `held` keeps what that is. */
+function devices(held: DisposableStack, folder: string): WorkerSetUp["device"][] {
+  const end = () => {
+    const [ours, theirs] = socketPair();
+    held.use(ours);
+    return held.use(theirs).borrow();
+  };
+  return [
+    { kind: "rng" },
+    { kind: "console", output: end() },
+    {
+      ...{ kind: "blk", disk: held.use(openFile(IMAGE)).borrow(), readonly: true },
+      ...{ cache: "auto", queues: 1 },
+    },
+    {
+      ...{ kind: "net", end: { kind: "stream", socket: end() } },
+      ...{ mac: "02:00:00:00:00:01", pairs: 1 },
+    },
+    { kind: "vsock", cid: 3, listener: held.use(listenUnix(`${folder}/vsock`)).borrow() },
+    {
+      ...{ kind: "wl", region: 2 ** 30, memory: 2 ** 28 },
+      ...{ vfds: 1024, contexts: 64, doorbells: 0 },
+    },
+  ];
+}
+
+async function starts(
+  starter: Starter,
+  folder: string,
+  runs: number,
+  { progress }: BenchOptions,
+): Promise<Measurement[]> {
+  const found = new Map<string, Record<Side, { time: number[]; memory: number[] }>>();
   for (let run = 0; run < runs; run++) {
     progress(`starts, run ${run + 1} of ${runs}`);
     for (const side of sides) {
-      const [ours, theirs] = socketPair();
-      using _frontend = ours;
-      using socket = theirs;
-      const frontend = { how: "connected", socket: socket.borrow() } as const;
-      const worker = await start(starter, side, { device: { kind: "rng" }, frontend });
-      found[side].time.push(worker.milliseconds);
-      found[side].memory.push(memoryOf(worker.child.pid));
-      await end(worker);
+      using held = new DisposableStack();
+      for (const device of devices(held, folder)) {
+        const [ours, theirs] = socketPair();
+        held.use(ours);
+        using socket = theirs;
+        const frontend = { how: "connected", socket: socket.borrow() } as const;
+        const worker = await start(starter, side, { device, frontend });
+        const values = found.get(device.kind) ??
+          { jailed: { time: [], memory: [] }, free: { time: [], memory: [] } };
+        found.set(device.kind, values);
+        values[side].time.push(worker.milliseconds);
+        values[side].memory.push(memoryOf(worker.child.pid));
+        await end(worker);
+      }
+      await Deno.remove(`${folder}/vsock`);
     }
   }
-  return found;
+  return [...found].flatMap(([kind, { jailed, free }]) => [
+    compare(`${kind}, from start to service`, "ms", "less", jailed.time, {
+      name: PEER,
+      values: free.time,
+    }),
+    compare(`${kind}, memory`, "MiB", "less", jailed.memory, { name: PEER, values: free.memory }),
+  ]);
 }
 
-async function loads(starter: Starter, runs: number, { progress }: BenchOptions) {
+async function loads(
+  starter: Starter,
+  folder: string,
+  runs: number,
+  { progress }: BenchOptions,
+): Promise<Measurement[]> {
   const found: Record<Side, JobResult[]> = { jailed: [], free: [] };
-  const folder = await Deno.makeTempDir({ prefix: "spectrum-bench-" });
-  try {
-    await buildDriver();
-    await createImage(IMAGE, IMAGE_SIZE);
-    for (let run = 0; run < runs; run++) {
-      for (const side of sides) {
-        progress(`a disk under load, run ${run + 1} of ${runs}: ${side}`);
-        const path = `${folder}/blk.sock`;
-        using listener = listenUnix(path);
-        using disk = openFile(IMAGE);
-        const worker = await start(starter, side, {
-          device: {
-            ...{ kind: "blk", disk: disk.borrow(), readonly: true },
-            ...{ cache: "auto", queues: 1 },
-          },
-          frontend: { how: "listening", socket: listener.borrow() },
-        });
-        found[side].push(...await drive(path, diskJobs));
-        await end(worker);
-        await Deno.remove(path);
-      }
+  for (let run = 0; run < runs; run++) {
+    for (const side of sides) {
+      progress(`a disk under load, run ${run + 1} of ${runs}: ${side}`);
+      const path = `${folder}/blk.sock`;
+      using listener = listenUnix(path);
+      using disk = openFile(IMAGE);
+      const worker = await start(starter, side, {
+        device: {
+          ...{ kind: "blk", disk: disk.borrow(), readonly: true },
+          ...{ cache: "auto", queues: 1 },
+        },
+        frontend: { how: "listening", socket: listener.borrow() },
+      });
+      found[side].push(...await drive(path, diskJobs));
+      await end(worker);
+      await Deno.remove(path);
     }
-    return found;
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-    await Deno.remove(IMAGE).catch(() => {});
   }
+  return diskJobs.map((job) => {
+    const { unit, pick } = rateOf(job);
+    const values = (side: Side) => found[side].filter(({ name }) => name === job.name).map(pick);
+    const peer = { name: PEER, values: values("free") };
+    return compare(`blk, ${job.name}`, unit, "more", values("jailed"), peer);
+  });
 }
 
 async function run(options: BenchOptions): Promise<BenchResult> {
   await ready();
+  await buildDriver();
   using reactor = new Reactor();
   const starter = Starter.spawn(reactor);
+  const folder = await Deno.makeTempDir({ prefix: "spectrum-bench-" });
   try {
-    const { jailed, free } = await starts(starter, options.runs ?? STARTS, options);
+    await createImage(IMAGE, IMAGE_SIZE);
+    const { runs } = options;
     const measurements = [
-      compare("rng, from start to service", "ms", "less", jailed.time, {
-        name: PEER,
-        values: free.time,
-      }),
-      compare("rng, memory", "MiB", "less", jailed.memory, { name: PEER, values: free.memory }),
+      ...await starts(starter, folder, runs ?? STARTS, options),
+      ...await loads(starter, folder, runs ?? LOADS, options),
     ];
-    const load = await loads(starter, options.runs ?? LOADS, options);
-    for (const job of diskJobs) {
-      const { unit, pick } = rateOf(job);
-      const values = (side: Side) => load[side].filter(({ name }) => name === job.name).map(pick);
-      const peer = { name: PEER, values: values("free") };
-      measurements.push(compare(`blk, ${job.name}`, unit, "more", values("jailed"), peer));
-    }
     const notes = ["without a jail a worker has given up the runtime's permissions all the same"];
     return { measurements, notes };
   } finally {
     await starter.close();
+    await Deno.remove(folder, { recursive: true });
+    await Deno.remove(IMAGE).catch(() => {});
   }
 }
 
