@@ -1,15 +1,8 @@
 import assert from "node:assert/strict";
 import { root } from "../root.ts";
-import { build, nodeImports } from "./mod.ts";
+import { build } from "./mod.ts";
 
 const bundles = ["spectrum.js", "device.js", "vcpu.js"];
-
-Deno.test("no bundle loads a module of Node when it starts", async () => {
-  await build(bundles);
-  for (const name of bundles) {
-    assert.deepEqual(nodeImports(await Deno.readTextFile(`${root}build/${name}`)), [], name);
-  }
-});
 
 Deno.test("a device worker stays small: its size is its time to start", async () => {
   await build(["device.js"]);

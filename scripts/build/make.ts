@@ -1,17 +1,10 @@
 import { join } from "node:path";
 import { root } from "../root.ts";
 import { banner } from "./banner.ts";
+import { BuildError } from "./build_error.ts";
+import { evaluated } from "./evaluated.ts";
 import { lighten } from "./light_node/mod.ts";
 import type { BundleRecipe, CRecipe, Product } from "./products.ts";
-
-/** A product could not be made; the message ends with what the compiler said. */
-export class BuildError extends Error {
-  override readonly name = "BuildError";
-
-  constructor(readonly product: string, readonly output: string) {
-    super(`Cannot build ${product}:\n${output.trimEnd()}`);
-  }
-}
 
 /**
  * Makes one product. It appears under its name only when it is complete, so that builds at the same time do
@@ -46,7 +39,7 @@ async function bundle(name: string, recipe: BundleRecipe, output: string): Promi
 }
 
 /**
- * The text of a bundle, with light modules in place of Node's, made short: 100 kB more are 2 ms of each start.
+ * A program as one module, with light modules in place of Node's, and made short: 100 kB more are 2 ms of each start.
  *
  * @throws {BuildError}
  */
@@ -59,7 +52,7 @@ export async function bundled(name: string, entry: string): Promise<string> {
   try {
     const light = join(scratch, "light.js");
     await Deno.writeTextFile(light, lighten(await bundle(entry, join(scratch, "plain.js"))));
-    return await bundle(light, join(scratch, "bundle.js"), "--minify");
+    return evaluated(name, await bundle(light, join(scratch, "bundle.js"), "--minify"));
   } finally {
     await Deno.remove(scratch, { recursive: true });
   }

@@ -6,8 +6,8 @@ import { digest } from "./digest.ts";
 import { make } from "./make.ts";
 import { type Product, products } from "./products.ts";
 
-export { BuildError, bundled } from "./make.ts";
-export { nodeImports } from "./light_node/mod.ts";
+export { BuildError } from "./build_error.ts";
+export { bundled } from "./make.ts";
 export { products } from "./products.ts";
 
 const folder = join(root, "build");

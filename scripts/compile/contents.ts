@@ -6,7 +6,7 @@ import { root } from "../root.ts";
 import { CompileError } from "./compile_error.ts";
 import type { Contents } from "./image.ts";
 
-type File = "shim" | "starter" | "init" | "agent" | "vcpu" | "spectrum";
+type File = "shim" | "starter" | "init" | "agent" | "vcpu";
 
 const runScript = (flags: readonly string[]) => ["run", ...flags, "--ext=js"];
 
@@ -32,10 +32,6 @@ export async function contents(scripts?: Scripts): Promise<Contents<File>> {
       init: { name: "init", data: await product("init") },
       agent: { name: "agent", data: await product("agent") },
       vcpu: { name: "vcpu.js", data: encode(await bundleOf("vcpu.js")) },
-      spectrum: {
-        name: "spectrum.js",
-        data: encode(asFunction(spectrum, "spectrum.js")),
-      },
     },
     roles: [
       {
@@ -58,7 +54,7 @@ export async function contents(scripts?: Scripts): Promise<Contents<File>> {
       {
         name: "",
         arguments: runScript(monitorFlags),
-        files: ["shim", "starter", "init", "agent", "vcpu", "spectrum"],
+        files: ["shim", "starter", "init", "agent", "vcpu"],
         script: (fileOf) =>
           payload({
             shim: own(fileOf("shim")),
@@ -66,7 +62,8 @@ export async function contents(scripts?: Scripts): Promise<Contents<File>> {
             vcpu: own(fileOf("vcpu")),
             init: own(fileOf("init")),
             agent: own(fileOf("agent")),
-          }) + start(fileOf("spectrum")),
+          }),
+        body: encode(spectrum),
       },
     ],
     environment: { ...fixedEnvironment(), DENO_NO_PACKAGE_JSON: "1" },
@@ -105,26 +102,6 @@ async function bundleOf(name: string): Promise<string> {
   const recipe = products.find((product) => product.name === name)?.recipe;
   if (recipe?.kind !== "bundle") throw new CompileError(`There is no bundle ${name}.`);
   return await bundled(name, recipe.entry);
-}
-
-/**
- * A bundle as the text of a function for {@link start}. As a module the runtime would parse it once more itself, before
- * the engine does: a third of the start-up.
- */
-function asFunction(bundle: string, name: string): string {
-  const heavy = /^(?:import|export)\b(?!\()|[;}](?:import|export)[\s{*]/m.exec(bundle);
-  if (heavy !== null) {
-    const place = bundle.slice(heavy.index, heavy.index + 60);
-    throw new CompileError(`${name} imports or exports something: ${place}`);
-  }
-  const body = bundle.replaceAll(/\bimport\.meta\b/g, "spectrumMeta");
-  return `"use strict"; (async (spectrumMeta) => { ${body}\n})\n//# sourceURL=${name}\n`;
-}
-
-/** The end of a role's script. */
-function start(descriptor: string): string {
-  return `import code from "/proc/self/fd/${descriptor}" with { type: "text" };\n` +
-    `await (0, eval)(code)(import.meta);\n`;
 }
 
 function encode(text: string): Uint8Array {

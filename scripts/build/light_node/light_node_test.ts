@@ -6,7 +6,7 @@ import * as fc from "fast-check";
 import * as crypto from "./crypto.ts";
 import { EventEmitter } from "./events.ts";
 import fs from "./fs.ts";
-import { lighten, nodeImports } from "./mod.ts";
+import { lighten } from "./mod.ts";
 import * as path from "./path.ts";
 import { stripVTControlCharacters } from "./util.ts";
 
@@ -70,5 +70,5 @@ Deno.test("imports are replaced, other text is not", () => {
   );
   assert.match(light, /^import \{ join as j \} from "\/.*\/path\.ts";\n/);
   assert.match(light, /^f\('"node:path";'\)$/m);
-  assert.deepEqual(nodeImports(light), ["node:dns"]);
+  assert.match(light, /^import dns from "node:dns";$/m);
 });

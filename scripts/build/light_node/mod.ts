@@ -32,8 +32,3 @@ export function lighten(bundle: string): string {
     },
   );
 }
-
-/** The modules of Node that a bundle imports as soon as it starts. */
-export function nodeImports(bundle: string): string[] {
-  return [...bundle.matchAll(/^import .* from "(node:[\w/]+)";$/gm)].map((match) => match[1]);
-}
