@@ -126,7 +126,16 @@ export async function deviceVmTests(t: Deno.TestContext, bench: Bench): Promise<
       assert.match(stdout, /app +starting .*disk0 waits for the VM "diskvm", which does not run;/);
     });
 
-    const boots = await t.step("boots from it, as soon as that runs", async () => {
+    /** What the device VM said tells why the other one waits. */
+    const step = async (name: string, body: () => Promise<void>) => {
+      if (await t.step(name, body)) return true;
+      for (const words of [["logs"], ["logs", "--console"], ["info"]]) {
+        const { stdout, stderr } = await spectrum(...words, "diskvm");
+        console.log(`diskvm, ${words.join(" ")}:\n${stdout}${stderr}`);
+      }
+      return false;
+    };
+    const boots = await step("boots from it, as soon as that runs", async () => {
       const began = performance.now();
       await start();
       await guest.waitFor(GUEST_READY);
@@ -140,7 +149,7 @@ export async function deviceVmTests(t: Deno.TestContext, bench: Bench): Promise<
       return;
     }
 
-    await t.step("10,000 requests set no process of the host to work", async () => {
+    await step("10,000 requests set no process of the host to work", async () => {
       // Of what it reads all is in the page cache of the device VM after the first time. It says little when it is done,
       // since each character is work for the monitor.
       const read = async (times: number, mark: string) => {
@@ -164,7 +173,7 @@ export async function deviceVmTests(t: Deno.TestContext, bench: Bench): Promise<
       assert.ok(Math.min(...sums) < 100, `${sums.join(", ")} context switches`);
     });
 
-    await t.step("verifies data with fio, O_DIRECT on both sides", async () => {
+    await step("verifies data with fio, O_DIRECT on both sides", async () => {
       const fio = await guest.run(
         "mount -t ext4 /dev/vdb /data && fio --name=v --directory=/data --rw=randrw --bsrange=512-128k " +
           "--blockalign=512 --size=8M --ioengine=libaio --iodepth=8 --direct=1 --fsync=64 " +
