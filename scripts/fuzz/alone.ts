@@ -1,5 +1,6 @@
 // One target in a process of its own, which a game may crash or hang: TARGET seconds|turns N. The tape that is being
 // played is in a file meanwhile.
+import { SEED } from "../../tests/fuzz/chance.ts";
 import { currentTape, writeFound } from "../../tests/fuzz/corpus.ts";
 import { playAtRandom, PromiseBroken } from "../../tests/fuzz/fuzz.ts";
 import { Player } from "../../tests/fuzz/player.ts";
@@ -17,18 +18,20 @@ const failed = (tape: string, why: unknown) => {
   Deno.exitCode = 1;
 };
 
-if (unit === "turns") {
-  const target = await loadTarget(name);
+// Before the program is loaded.
+const coverage = unit === "seconds" ? await Coverage.begin() : undefined;
+const target = await loadTarget(name);
+if (target.ignore === true) {
+  console.log(`${name}: cannot be played here`);
+} else if (coverage === undefined) {
   try {
     const turns = await playAtRandom(new Player(target), Number(amount), watch);
-    console.log(`${name}: ${turns} turns in ${elapsed()}`);
+    console.log(`${name}: ${turns} turns in ${elapsed()}, SPECTRUM_SEED=${SEED}`);
   } catch (error) {
     if (!(error instanceof PromiseBroken)) throw error;
     failed(error.file, error.cause);
   }
 } else {
-  const coverage = await Coverage.begin();
-  const target = await loadTarget(name);
   const { games, turns, tapes, bytes, broken } = await new Exploration(target, coverage, watch)
     .run(Number(amount));
   const { functions, ran, characters } = coverage.summary;

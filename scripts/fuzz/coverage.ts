@@ -38,12 +38,12 @@ export class Coverage {
     return trace;
   }
 
-  /** How many characters ran that never did before. */
-  novelty(trace: Trace): number {
+  /** How many characters ran that never did before, nor in another game. */
+  novelty(trace: Trace, other?: Trace): number {
     let count = 0;
     for (const [key, ran] of trace) {
-      const seen = this.#seen.get(key);
-      for (let i = 0; i < ran.length; i++) if (ran[i] && !seen?.[i]) count++;
+      const seen = this.#seen.get(key), there = other?.get(key);
+      for (let i = 0; i < ran.length; i++) if (ran[i] && !seen?.[i] && !there?.[i]) count++;
     }
     return count;
   }

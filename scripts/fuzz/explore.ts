@@ -81,13 +81,12 @@ export class Exploration {
   async #try(tape: Uint8Array): Promise<void> {
     const outcome = await this.#play(tape);
     if (typeof outcome === "string") return await this.#break(outcome, tape);
-    const gain = this.coverage.novelty(outcome);
-    if (gain === 0) return;
+    if (this.coverage.novelty(outcome) === 0) return;
     let trace = outcome;
     const shorter = await shrink(tape, TRIES.kept, async (shorter) => {
-      const outcome = await this.#play(shorter);
-      if (typeof outcome === "string" || this.coverage.novelty(outcome) < gain) return false;
-      trace = outcome;
+      const reached = await this.#play(shorter);
+      if (typeof reached === "string" || this.coverage.novelty(outcome, reached) > 0) return false;
+      trace = reached;
       return true;
     });
     this.coverage.add(trace);
