@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { BuildError } from "./build_error.ts";
-import { evaluated } from "./evaluated.ts";
+import { asScript, evaluated } from "./evaluated.ts";
 
 async function run(bundle: string): Promise<void> {
   await import(`data:text/javascript,${encodeURIComponent(evaluated("some.js", bundle))}`);
@@ -27,4 +27,11 @@ Deno.test("what imports or exports something is refused", () => {
     assert.throws(() => evaluated("some.js", heavy), BuildError, heavy);
   }
   evaluated("some.js", 'const fs = await import("node:fs"); const important = { exported: 1 };');
+});
+
+Deno.test("a script for a thread tells its errors at once", () => {
+  const run = (bundle: string) => (0, eval)(asScript("some.js", bundle));
+  run("globalThis.evaluatedScript = import.meta.url;");
+  assert.ok("evaluatedScript" in globalThis);
+  assert.throws(() => run("undeclared = 1"), ReferenceError);
 });

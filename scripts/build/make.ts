@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { root } from "../root.ts";
 import { banner } from "./banner.ts";
 import { BuildError } from "./build_error.ts";
-import { evaluated } from "./evaluated.ts";
+import { asScript, evaluated } from "./evaluated.ts";
 import { lighten } from "./light_node/mod.ts";
 import type { BundleRecipe, CRecipe, Product } from "./products.ts";
 
@@ -34,16 +34,23 @@ async function compile(name: string, { source, flags }: CRecipe, output: string)
 }
 
 async function bundle(name: string, recipe: BundleRecipe, output: string): Promise<void> {
-  const text = await bundled(name, recipe.entry);
-  await Deno.writeTextFile(output, recipe.banner ? banner() + text : text);
+  const text = recipe.runs === "process"
+    ? banner() + await bundled(name, recipe.entry)
+    : asScript(name, await lightBundle(name, recipe.entry));
+  await Deno.writeTextFile(output, text);
 }
 
 /**
- * A program as one module, with light modules in place of Node's, and made short: 100 kB more are 2 ms of each start.
+ * A program as one module.
  *
  * @throws {BuildError}
  */
 export async function bundled(name: string, entry: string): Promise<string> {
+  return evaluated(name, await lightBundle(name, entry));
+}
+
+/** With light modules in place of Node's, and made short: 100 kB more are 2 ms of each start. */
+async function lightBundle(name: string, entry: string): Promise<string> {
   const scratch = await Deno.makeTempDir({ prefix: "spectrum-bundle-" });
   const bundle = async (from: string, to: string, ...flags: string[]) => {
     await execute(name, Deno.execPath(), ["bundle", "--quiet", ...flags, "-o", to, from]);
@@ -52,7 +59,7 @@ export async function bundled(name: string, entry: string): Promise<string> {
   try {
     const light = join(scratch, "light.js");
     await Deno.writeTextFile(light, lighten(await bundle(entry, join(scratch, "plain.js"))));
-    return evaluated(name, await bundle(light, join(scratch, "bundle.js"), "--minify"));
+    return await bundle(light, join(scratch, "bundle.js"), "--minify");
   } finally {
     await Deno.remove(scratch, { recursive: true });
   }

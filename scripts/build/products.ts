@@ -23,8 +23,8 @@ export interface CRecipe {
 export interface BundleRecipe {
   readonly kind: "bundle";
   readonly entry: string;
-  /** Begins with the line that says where the other parts are; a thread is told by its parent instead. */
-  readonly banner: boolean;
+  /** A process begins with the line that says where the other parts are; a thread is told by its parent. */
+  readonly runs: "process" | "thread";
 }
 
 const warnings = ["-O2", "-Wall", "-Wextra", "-Werror"];
@@ -74,24 +74,24 @@ export const products: readonly Product[] = [
     name: "spectrum.js",
     what: "command line and monitor",
     inputs: script,
-    recipe: { kind: "bundle", entry: "main.ts", banner: true },
+    recipe: { kind: "bundle", entry: "main.ts", runs: "process" },
   },
   {
     name: "device.js",
     what: "device worker",
     inputs: script,
-    recipe: { kind: "bundle", entry: "src/devices/main.ts", banner: true },
+    recipe: { kind: "bundle", entry: "src/devices/main.ts", runs: "process" },
   },
   {
     name: "serve.js",
     what: "what serves devices in a guest",
     inputs: script,
-    recipe: { kind: "bundle", entry: "src/guest/serve/main.ts", banner: true },
+    recipe: { kind: "bundle", entry: "src/guest/serve/main.ts", runs: "process" },
   },
   {
     name: "vcpu.js",
     what: "vCPU thread",
     inputs: script,
-    recipe: { kind: "bundle", entry: "src/vcpu/thread.ts", banner: false },
+    recipe: { kind: "bundle", entry: "src/vcpu/thread.ts", runs: "thread" },
   },
 ];

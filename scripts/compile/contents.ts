@@ -1,9 +1,7 @@
 import { join } from "node:path";
 import { monitorFlags, workerFlags } from "../../src/os/mod.ts";
 import { INTERPRET_ONLY, workerEnvironment } from "../../src/sandbox/mod.ts";
-import { bundled, products } from "../build/mod.ts";
 import { root } from "../root.ts";
-import { CompileError } from "./compile_error.ts";
 import type { Contents } from "./image.ts";
 
 type File = "shim" | "starter" | "init" | "agent" | "vcpu";
@@ -22,16 +20,16 @@ export interface Scripts {
  * @param scripts others than the command line and the device worker, for tests of what these have around them
  */
 export async function contents(scripts?: Scripts): Promise<Contents<File>> {
-  const { spectrum, device } = scripts ??
-    { spectrum: await bundleOf("spectrum.js"), device: await bundleOf("device.js") };
   const product = async (name: string) => await Deno.readFile(join(root, "build", name));
+  const script = async (name: keyof Scripts) =>
+    scripts === undefined ? await product(`${name}.js`) : new TextEncoder().encode(scripts[name]);
   return {
     files: {
       shim: { name: "libspectrum.so", data: await product("libspectrum.so") },
       starter: { name: "starter", data: await product("starter"), executable: true },
       init: { name: "init", data: await product("init") },
       agent: { name: "agent", data: await product("agent") },
-      vcpu: { name: "vcpu.js", data: encode(await bundleOf("vcpu.js")) },
+      vcpu: { name: "vcpu.js", data: await product("vcpu.js") },
     },
     roles: [
       {
@@ -41,7 +39,7 @@ export async function contents(scripts?: Scripts): Promise<Contents<File>> {
         files: ["shim"],
         script: (fileOf) => payload({ shim: own(fileOf("shim")) }),
         // In the script itself: a worker may not read another file.
-        body: encode(device),
+        body: await script("device"),
       },
       {
         name: "spectrum-serve",
@@ -49,7 +47,7 @@ export async function contents(scripts?: Scripts): Promise<Contents<File>> {
         files: ["shim", "starter"],
         script: (fileOf) =>
           payload({ shim: own(fileOf("shim")), starter: another(fileOf("starter")) }),
-        body: encode(await bundleOf("serve.js")),
+        body: await product("serve.js"),
       },
       {
         name: "",
@@ -63,7 +61,7 @@ export async function contents(scripts?: Scripts): Promise<Contents<File>> {
             init: own(fileOf("init")),
             agent: own(fileOf("agent")),
           }),
-        body: encode(spectrum),
+        body: await script("spectrum"),
       },
     ],
     environment: { ...fixedEnvironment(), DENO_NO_PACKAGE_JSON: "1" },
@@ -95,15 +93,4 @@ function payload(
   const { shim = '""', starter = '""', vcpu = '""', init = '""', agent = '""' } = paths;
   return `globalThis.spectrumPayload = { shim: ${shim}, starter: ${starter}, vcpu: ${vcpu}, ` +
     `init: ${init}, agent: ${agent}, device: ["spectrum-device"], serve: ["spectrum-serve"], command: ["/proc/self/exe"], selfContained: true };\n`;
-}
-
-/** A bundle's text; it is minified, since nobody reads it and what is shorter starts sooner. */
-async function bundleOf(name: string): Promise<string> {
-  const recipe = products.find((product) => product.name === name)?.recipe;
-  if (recipe?.kind !== "bundle") throw new CompileError(`There is no bundle ${name}.`);
-  return await bundled(name, recipe.entry);
-}
-
-function encode(text: string): Uint8Array {
-  return new TextEncoder().encode(text);
 }

@@ -4,7 +4,7 @@ export interface Payload {
   readonly shim: string;
   /** Path of the starter's executable. */
   readonly starter: string;
-  /** The vCPU thread: the path of its bundle, or a `data:` URL that holds it. */
+  /** Path of the script of vCPU threads. */
   readonly vcpu: string;
   /** Path of the guest's init. */
   readonly init: string;

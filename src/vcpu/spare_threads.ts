@@ -10,7 +10,8 @@ const BOOTSTRAP =
 /** Threads that wait for a vCPU. They start while their machine is built, as that takes the runtime a while. */
 export class SpareThreads implements Disposable {
   readonly #count: number;
-  readonly #script = threadScript();
+  /** It is told where everything is, so that it needs no place of its own. */
+  readonly #script = Deno.readTextFileSync(payload().vcpu);
   #threads: Worker[];
 
   constructor(count: number) {
@@ -38,13 +39,4 @@ export class SpareThreads implements Disposable {
     for (const worker of this.#threads) worker.terminate();
     this.#threads = [];
   }
-}
-
-/** The thread's bundle as a script. It is told where everything is, so that it needs no place of its own. */
-function threadScript(): string {
-  const { vcpu } = payload();
-  const bundle = vcpu.startsWith("data:")
-    ? decodeURIComponent(vcpu.slice(vcpu.indexOf(",") + 1))
-    : Deno.readTextFileSync(vcpu);
-  return `"use strict"; (() => { ${bundle.replaceAll(/\bimport\.meta\b/g, "({})")}\n})()`;
 }

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { SharedState, StateArena } from "../bus/mod.ts";
 import { EventFd, payload } from "../os/mod.ts";
 import { Outcome } from "./outcome.ts";
+import { SpareThreads } from "./spare_threads.ts";
 import { ThreadState, VcpuControl } from "./vcpu_control.ts";
 
 Deno.test("an error of ours in a vCPU's thread reaches the control thread, with its words", async () => {
@@ -10,7 +11,8 @@ Deno.test("an error of ours in a vCPU's thread reaches the control thread, with 
   const control = new VcpuControl(arena.state, at);
   using attention = EventFd.create();
   const { device, ...paths } = payload();
-  const worker = new Worker(import.meta.resolve("./thread.ts"), { type: "module" });
+  using threads = new SpareThreads(1);
+  const [worker] = threads.take();
   const told = Promise.withResolvers<string>();
   worker.onerror = (event) => {
     event.preventDefault();
