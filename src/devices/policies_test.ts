@@ -5,10 +5,10 @@ import { policies } from "./mod.ts";
 
 /** All that any kind of device may ever do: a new name here is a decision. */
 const ALLOWED =
-  "accept4 brk clock_gettime clock_nanosleep clone3 close epoll_create1 epoll_ctl epoll_wait eventfd2 exit exit_group " +
-  "fallocate fcntl fdatasync fstat ftruncate futex getpid getrandom getsockopt gettid gettimeofday io_uring_enter ioctl madvise " +
-  "memfd_create mmap mprotect mremap munmap newfstatat openat pipe2 poll prctl pread64 preadv preadv2 pwrite64 pwritev " +
-  "pwritev2 read readlink readv recvfrom recvmsg restart_syscall rseq rt_sigprocmask rt_sigreturn sched_getaffinity " +
+  "accept4 brk clock_gettime clock_nanosleep close epoll_create1 epoll_ctl epoll_wait eventfd2 exit exit_group " +
+  "fallocate fcntl fdatasync fstat ftruncate futex getpid getrandom getsockopt gettid gettimeofday io_uring_enter " +
+  "ioctl madvise memfd_create mmap mprotect mremap munmap newfstatat openat pipe2 poll prctl pread64 preadv preadv2 " +
+  "pwrite64 pwritev pwritev2 readlink readv recvfrom recvmsg restart_syscall rseq rt_sigprocmask sched_getaffinity " +
   "sched_getparam sched_getscheduler sched_yield sendmsg set_robust_list shutdown sigaltstack write writev";
 
 for (const [kind, policy] of Object.entries(policies)) {

@@ -26,12 +26,11 @@ export const memoryCalls: readonly CallRule[] = [
           MAP_FIXED: 0x10,
           MAP_NORESERVE: 0x4000,
           MAP_STACK: 0x2_0000,
-          MAP_FIXED_NOREPLACE: 0x10_0000,
         },
       },
     ],
     why:
-      "memory for the engine's heap and the window, and for random numbers without a call (Linux 6.11)",
+      "memory for the engine's heap and the window, for handlers of threads, and for random numbers without a call (Linux 6.11)",
   },
 ];
 
@@ -46,7 +45,6 @@ export const engineCalls: readonly CallRule[] = [
         FUTEX_WAIT_PRIVATE: FUTEX_PRIVATE_FLAG,
         FUTEX_WAKE_PRIVATE: 1 | FUTEX_PRIVATE_FLAG,
         FUTEX_WAIT_BITSET_PRIVATE: 9 | FUTEX_PRIVATE_FLAG,
-        FUTEX_WAKE_BITSET_PRIVATE: 10 | FUTEX_PRIVATE_FLAG,
         FUTEX_WAIT_BITSET: 9,
       },
       ignoring: { FUTEX_CLOCK_REALTIME: 256 },
@@ -60,17 +58,11 @@ export const engineCalls: readonly CallRule[] = [
       what: "the advice",
       among: {
         MADV_DONTNEED: 4,
-        MADV_FREE: 8,
         MADV_DONTFORK: 10,
-        MADV_HUGEPAGE: 14,
-        MADV_NOHUGEPAGE: 15,
-        MADV_DONTDUMP: 16,
         MADV_DODUMP: 17,
-        MADV_GUARD_INSTALL: 102,
-        MADV_GUARD_REMOVE: 103,
       },
     }],
-    why: "the garbage collector gives memory back, and stacks of threads get their guards",
+    why: "the garbage collector takes memory and gives it back, and so do threads that end",
   },
   { calls: ["munmap", "brk"], why: "the engine and the C library give memory back" },
   {
@@ -89,8 +81,8 @@ export const engineCalls: readonly CallRule[] = [
   },
   { calls: ["getrandom"], why: "random numbers, also for hash tables" },
   {
-    calls: ["rt_sigprocmask", "sigaltstack", "rt_sigreturn"],
-    why: "threads prepare their stacks, and handlers of the runtime return",
+    calls: ["rt_sigprocmask", "sigaltstack"],
+    why: "threads begin and end, with a stack for handlers",
   },
   {
     calls: ["rseq", "set_robust_list"],
@@ -122,10 +114,5 @@ export const runtimeCalls: readonly CallRule[] = [
     calls: ["ioctl"],
     answer: { ENOTTY: 25 },
     why: "the runtime asks whether a descriptor is a terminal",
-  },
-  {
-    calls: ["clone3"],
-    answer: { EAGAIN: 11 },
-    why: "the runtime starts threads when it has waited, and does without",
   },
 ];

@@ -1,9 +1,7 @@
 import type { CallRule, Named } from "../sandbox/mod.ts";
 
-/** Commands of fcntl for modes and seals of a descriptor, and copies of it. */
+/** Commands of fcntl for modes and seals of what is open, and copies of a descriptor. */
 export const descriptorCommands: Named = {
-  F_GETFD: 1,
-  F_SETFD: 2,
   F_GETFL: 3,
   F_SETFL: 4,
   F_DUPFD_CLOEXEC: 1030,
@@ -15,7 +13,7 @@ export const descriptorCommands: Named = {
 export const vhostCalls: readonly CallRule[] = [
   { calls: ["epoll_wait"], why: "it waits for kicks, its frontend and its monitor" },
   {
-    calls: ["write", "read", "preadv2"],
+    calls: ["write", "preadv2"],
     why: "it rings its guest, takes kicks, and says what is wrong: of descriptors that it holds",
   },
   {

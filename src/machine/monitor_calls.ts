@@ -24,6 +24,7 @@ const commonCalls: readonly CallRule[] = [
     why: "the runtime's loop, which runs when a vCPU's thread ends",
   },
   ...engineCalls,
+  { calls: ["rt_sigreturn"], why: "handlers of signals return, that of a vCPU's kick among them" },
   {
     calls: ["mprotect", "pkey_mprotect"],
     when: [{
@@ -107,6 +108,8 @@ export const monitorCalls: readonly CallRule[] = [
       what: "the command",
       among: {
         ...descriptorCommands,
+        F_GETFD: 1,
+        F_SETFD: 2,
         F_GETLK: 5,
         F_SETLK: 6,
         F_OFD_GETLK: 36,
@@ -193,6 +196,16 @@ export const monitorCalls: readonly CallRule[] = [
     calls: ["tgkill"],
     when: [{ argument: 2, what: "the signal", among: { "SIGRTMIN+5": 39 } }],
     why: "it takes its vCPUs out of their guest",
+  },
+  {
+    calls: ["madvise"],
+    when: [{
+      argument: 2,
+      what: "the advice",
+      among: { MADV_HUGEPAGE: 14, MADV_GUARD_INSTALL: 102, MADV_GUARD_REMOVE: 103 },
+    }],
+    why:
+      "memory of guests in huge pages, and guards of the stacks that later C libraries make for threads",
   },
   {
     calls: ["clone"],

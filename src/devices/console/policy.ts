@@ -7,5 +7,5 @@ export const consolePolicy = workerPolicy("console", {
     { what: "its input, if it has one", why: "a pipe or socket for what the guest reads" },
   ],
   compiles: false,
-  calls: [{ calls: ["readv", "writev", "pwritev2"], why: "text comes and goes" }],
+  calls: [{ calls: ["readv", "writev"], why: "text comes and goes" }],
 });

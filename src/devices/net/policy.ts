@@ -7,7 +7,7 @@ export const netPolicy = workerPolicy("net", {
     { what: "a stream to passt", why: "packets come and go there, where the end is passt" },
   ],
   calls: [
-    { calls: ["readv", "writev", "pwritev2"], why: "packets come and go" },
+    { calls: ["readv", "writev"], why: "packets come and go" },
     {
       calls: ["ioctl"],
       when: [{

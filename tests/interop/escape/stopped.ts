@@ -22,12 +22,11 @@ export const STOPPED: Readonly<Record<string, string>> = {
   "madvise (MADV_DONTNEED …): the advice": "have memory swapped out",
   "futex (FUTEX_WAIT_PRIVATE …): the operation": "lend a priority",
   "newfstatat (AT_EMPTY_PATH …): the flags": "look at a file from a folder",
-  "fcntl (F_GETFD …): the command": "send signals by a descriptor",
+  "fcntl (F_GETFL …): the command": "send signals by a descriptor",
   "prctl (PR_SET_NAME …): the option": "let others look into it",
   "ioctl (BLKDISCARD …): the request": "an ioctl that no device needs",
   "ioctl (TUNGETIFF …): the request": "an ioctl that no device needs",
   "ioctl (SIOCOUTQ …): the request": "an ioctl that no device needs",
   "openat: answer EACCES": "open a file",
   "ioctl: answer ENOTTY": "an ioctl that no device needs",
-  "clone3: answer EAGAIN": "start a process by clone3",
 };
