@@ -4,9 +4,8 @@ import { join } from "node:path";
 import { bundled } from "../../scripts/build/mod.ts";
 import { payload, workerFlags } from "../../src/os/mod.ts";
 import { runAs } from "../../src/sandbox/testing.ts";
-import { NetNamespace } from "./net_namespace.ts";
 import { loads } from "./soak/loads.ts";
-import { makeTap } from "./soak/tap_peer.ts";
+import { OF_ROOT, output, within } from "./soak/surroundings.ts";
 
 /** By hand 600. */
 const SECONDS = Number(Deno.env.get("SPECTRUM_SOAK_SECONDS") ?? 5);
@@ -14,8 +13,6 @@ const SECONDS = Number(Deno.env.get("SPECTRUM_SOAK_SECONDS") ?? 5);
 const USER_SECONDS = Math.min(SECONDS, 60);
 
 const isRoot = Deno.uid() === 0;
-/** What only root can make. */
-const OF_ROOT = ["net tap", "blk device"];
 const names = Object.keys(loads);
 const ofEverybody = names.filter((name) => !OF_ROOT.includes(name));
 
@@ -36,33 +33,13 @@ async function build(folder: string): Promise<string> {
   return script;
 }
 
-async function output(command: string, ...args: string[]): Promise<string> {
-  const { success, stdout, stderr } = await new Deno.Command(command, { args, stdin: "null" })
-    .output();
-  const text = new TextDecoder().decode(stdout);
-  if (!success) throw new Error(`${text}${new TextDecoder().decode(stderr)}`);
-  return text;
-}
-
 /** Runs one load, in a namespace where it has to be. */
 async function run(script: string, name: string, folder: string): Promise<string> {
   const words = ["run", "-A", "--no-lock", "--no-config", script, name, folder, String(SECONDS)];
-  if (name === "net tap") {
-    await using namespace = await NetNamespace.create();
-    await namespace.run(makeTap);
-    const [command, ...args] = [...namespace.enter, Deno.execPath(), ...words];
-    return await output(command, ...args);
-  }
-  if (name !== "blk device") return await output(Deno.execPath(), ...words);
-  const image = join(folder, "image");
-  await Deno.writeFile(image, new Uint8Array(2 ** 22));
-  const device = (await output("losetup", "--find", "--show", image)).trim();
-  try {
-    await Deno.symlink(device, join(folder, "device"));
-    return await output(Deno.execPath(), ...words);
-  } finally {
-    await output("losetup", "--detach", device);
-  }
+  return await within(name, folder, (enter) => {
+    const [command, ...args] = [...enter, Deno.execPath(), ...words];
+    return output(command, ...args);
+  });
 }
 
 /** Each in a folder of its own, side by side. */

@@ -15,7 +15,6 @@ const MOST = 2 ** 20;
 export class StreamPeer implements NetPeer {
   readonly pairs = 1;
   readonly mac = "52:54:00:00:00:07";
-  readonly canGo = true;
   #ours: Owned<Fd> | undefined;
   #theirs: Owned<Fd> | undefined;
   /** What has come and was not sent back. */

@@ -22,7 +22,6 @@ export const makeTap = [
 export class TapPeer implements NetPeer {
   readonly pairs = 2;
   readonly mac = "52:54:00:00:00:07";
-  readonly canGo = false;
   readonly #queues: readonly Owned<Fd>[] = openTap("soak0", 2);
 
   end() {

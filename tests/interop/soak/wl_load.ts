@@ -6,6 +6,7 @@ import {
   type Owned,
   pipe,
   receiveMessage,
+  reopen,
   sendMessage,
   socketPair,
   writeAll,
@@ -36,6 +37,9 @@ const OUT = 1;
 const BUFFERS = 48;
 const ANSWER = 64;
 const AT_ONCE = 4;
+/** What a guest may have at a time, and what goes with one message of a context. */
+const VFDS = 128;
+const MOST_SENT = 28;
 const LONG = 300_000;
 const { New, Close, Receive, HangUp, NewPipe, NewEvent, ArmEvent } = WlCommand;
 
@@ -53,16 +57,16 @@ export class WlLoad implements Load {
   #id = 0;
   /** One context is opened at a time, so that its host's end is known. */
   #opening: Promise<unknown> = Promise.resolve();
-  readonly services = { sockets: { names: ["soak"], open: () => this.#open() } };
+  readonly services = { sockets: { names: ["soak"], open: () => this.#reach() } };
 
   device() {
     return {
       ...{ kind: "wl", region: 2 ** 33, memory: 2 ** 28 } as const,
-      ...{ vfds: 512, contexts: 128, doorbells: 0 },
+      ...{ vfds: VFDS, contexts: 32, doorbells: 0 },
     };
   }
 
-  #open(): Owned<Fd> {
+  #reach(): Owned<Fd> {
     const [ours, theirs] = socketPair();
     this.#hosts.push(ours);
     return theirs;
@@ -125,17 +129,11 @@ export class WlLoad implements Load {
   async round(): Promise<void> {
     await Promise.all(Array.from({ length: AT_ONCE }, () => this.#context()));
     count(this, "contexts", AT_ONCE);
+    if (below(4) === 0) await this.#many();
   }
 
   async #context(): Promise<void> {
-    const id = ++this.#id;
-    const opened = this.#opening.then(async () => {
-      await this.#succeed(newNamed(id, "soak"), WlResponse.New);
-      return this.#hosts.pop();
-    });
-    this.#opening = opened.catch(() => {});
-    const host = await opened;
-    if (host === undefined) throw new Error("Nobody was reached");
+    const [id, host] = await this.#open();
     try {
       await this.#talk(id, host);
       await this.#guestSends(id, host);
@@ -148,6 +146,36 @@ export class WlLoad implements Load {
     } finally {
       host[Symbol.dispose]();
     }
+  }
+
+  /** More than a guest may have, one after the other: what the host has taken does not count. */
+  async #many(): Promise<void> {
+    const [id, host] = await this.#open();
+    try {
+      for (let sent = 0; sent <= VFDS; sent += MOST_SENT) {
+        const ids: number[] = [];
+        while (ids.length < MOST_SENT) ids.push(await this.#make(New, 0, 4096));
+        await this.#succeed(send(id, "x", ids));
+        const { fds } = receiveMessage(host, new Uint8Array(1), MOST_SENT);
+        for (const fd of fds) fd[Symbol.dispose]();
+        await this.#close(...ids);
+      }
+      await this.#close(id);
+    } finally {
+      host[Symbol.dispose]();
+    }
+  }
+
+  async #open(): Promise<[number, Owned<Fd>]> {
+    const id = ++this.#id;
+    const opened = this.#opening.then(async () => {
+      await this.#succeed(newNamed(id, "soak"), WlResponse.New);
+      return this.#hosts.pop();
+    });
+    this.#opening = opened.catch(() => {});
+    const host = await opened;
+    if (host === undefined) throw new Error("Nobody was reached");
+    return [id, host];
   }
 
   /** More than a socket has room for, and back. */
@@ -197,14 +225,15 @@ export class WlLoad implements Load {
     await this.#close(...ids);
   }
 
-  /** The same from the host, and a socket. */
+  /** The same from the host, and a socket. Of a pipe that was opened once more the kernel does not know RWF_NOWAIT. */
   async #hostSends(id: number, host: Owned<Fd>): Promise<void> {
     using memory = memfd("host", 4096 * (1 + below(20)), { seal: false });
     using event = EventFd.create();
     const [from, to] = pipe();
+    using again = reopen(from);
     const [one, other] = socketPair();
     try {
-      sendMessage(host, new Uint8Array(1), [memory, from, to, one, event.fd]);
+      sendMessage(host, new Uint8Array(1), [memory, again, to, one, event.fd]);
       const { ids } = await this.#message(id, Receive);
       if (ids.length !== 5) throw new Error(`${ids.length} descriptors came`);
       for (const each of ids) await this.#message(each, New);
