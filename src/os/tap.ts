@@ -8,6 +8,8 @@ import { check } from "./os_error.ts";
 export const TapFlag = {
   Tap: 0x0002,
   MultiQueue: 0x0100,
+  /** The kernel puts no packets into this queue. */
+  Detached: 0x0400,
   NoPacketInfo: 0x1000,
   /** Each packet follows a virtio_net_hdr. */
   VnetHeader: 0x4000,

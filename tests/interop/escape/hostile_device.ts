@@ -26,9 +26,10 @@ const { symbols } = Deno.dlopen("/proc/self/fd/5", {
 });
 symbols.prepare(4, Number(monitor), Number(queue));
 lockDown();
-// Attempts are to go on: what kills a device is trapped here.
+// Attempts are to go on: what kills a device is trapped here, by a handler that returns.
 const calls = JSON.parse(rules) as readonly CallRule[];
-if (calls.length > 0) filterCalls(compileFilter(calls, "report"));
+const returns: CallRule = { calls: ["rt_sigreturn"], why: "the end of the handler" };
+if (calls.length > 0) filterCalls(compileFilter([...calls, returns], "report"));
 const buffer = new Uint8Array(64);
 const results: [string, number][] = [];
 for (let i = 0; i < symbols.count(); i++) {

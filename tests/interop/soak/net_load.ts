@@ -5,6 +5,7 @@ import {
   NetControl,
   NetFeature,
   NetHeader,
+  NetHeaderFlag,
 } from "../../../src/virtio/mod.ts";
 import type { DrivenDevice } from "./driven_device.ts";
 import { below, count, type Load, until, type WorkerDevice } from "./load.ts";
@@ -26,6 +27,11 @@ export interface NetPeer extends Disposable {
   ): { readonly sent: Uint8Array; readonly isAnswer: (frame: Uint8Array) => boolean };
   /** What a peer of ours has to do meanwhile. */
   turn(): void;
+  /** Pairs that packets come through, where it can tell. */
+  readonly pairsInUse?: number;
+  /** Has the host send a frame whose checksum the kernel leaves to who can do it; `isDial` knows it. */
+  dial?(): Disposable;
+  isDial?(frame: Uint8Array): boolean;
   /** Goes, and is replaced by another end. */
   go(): void;
 }
@@ -62,7 +68,7 @@ export class NetLoad implements Load {
     this.#received = [];
     for (let pair = 0; pair < this.#peer.pairs; pair++) {
       queues[2 * pair].receive(BUFFERS, BUFFER, (packet) => {
-        this.#received.push(packet.subarray(NetHeader.size));
+        this.#received.push(packet);
       });
     }
   }
@@ -88,7 +94,8 @@ export class NetLoad implements Load {
     });
     await until(() => {
       this.#peer.turn();
-      for (const frame of this.#received.splice(0)) {
+      for (const packet of this.#received.splice(0)) {
+        const frame = packet.subarray(NetHeader.size);
         for (const each of missing) {
           if (!each.isAnswer(frame)) continue;
           missing.delete(each);
@@ -102,28 +109,46 @@ export class NetLoad implements Load {
   }
 
   /** Commands of the control queue: how many pairs are in use, what the guest understands. */
-  async #control({ queues }: DrivenDevice): Promise<void> {
-    const queue = queues[queues.length - 1];
+  async #control(device: DrivenDevice): Promise<void> {
     const { Mq, GuestOffloads } = NetControl;
-    const offloads = new Uint8Array(8);
-    const commands = [
-      [GuestOffloads.class, GuestOffloads.Set, ...offloads],
-      ...(this.#peer.pairs === 1
-        ? []
-        : [[Mq.class, Mq.PairsSet, 1, 0], [Mq.class, Mq.PairsSet, 2, 0]]),
-    ];
-    for (const command of commands) {
-      queue.driver.freePlaces();
-      const asked = queue.request([new Uint8Array(command), 1]);
-      queue.kick();
-      const { data: [[ack]] } = await asked;
-      if (ack !== NetAck.Ok) {
-        // A stream knows no offloads.
-        if (command[0] !== GuestOffloads.class || this.#peer.pairs > 1) {
-          throw new Error(`The command ${command} is refused`);
-        }
-      }
-      count(this, "commands");
+    for (const offloads of [NetFeature.GuestCsum, 0n]) {
+      const words = new Uint8Array(new BigUint64Array([offloads]).buffer);
+      await this.#command(device, GuestOffloads.class, GuestOffloads.Set, ...words);
+      await this.#isDialled(offloads !== 0n);
+    }
+    if (this.#peer.pairs === 1) return;
+    for (const pairs of [1, 2]) {
+      await this.#command(device, Mq.class, Mq.PairsSet, pairs, 0);
+      const { pairsInUse = pairs } = this.#peer;
+      if (pairsInUse !== pairs) throw new Error(`${pairsInUse} pairs are in use, not ${pairs}`);
+    }
+  }
+
+  async #command({ queues }: DrivenDevice, ...command: number[]): Promise<void> {
+    const queue = queues[queues.length - 1];
+    queue.driver.freePlaces();
+    const asked = queue.request([new Uint8Array(command), 1]);
+    queue.kick();
+    const { data: [[ack]] } = await asked;
+    if (ack !== NetAck.Ok) throw new Error(`The command ${command} is refused`);
+    count(this, "commands");
+  }
+
+  /** A frame comes with a checksum, or without where the guest can do that. */
+  async #isDialled(leavesChecksum: boolean): Promise<void> {
+    this.#received.splice(0);
+    using _dial = this.#peer.dial?.();
+    if (_dial === undefined) return;
+    let packet: Uint8Array | undefined;
+    await until(() => {
+      packet = this.#received.find((each) => this.#peer.isDial?.(each.subarray(NetHeader.size)));
+      return packet !== undefined;
+    });
+    const flags = packet?.[NetHeader.offset.flags] ?? 0;
+    if (((flags & NetHeaderFlag.NeedsCsum) !== 0) !== leavesChecksum) {
+      throw new Error(
+        `A frame comes with flags ${flags} where its checksum is left to the guest: ${leavesChecksum}`,
+      );
     }
   }
 

@@ -1,4 +1,4 @@
-import type { Fd, Owned } from "../../../src/os/mod.ts";
+import { type Fd, type Owned, TapFlag, tapFlags } from "../../../src/os/mod.ts";
 import { openTap } from "../../../src/machine/mod.ts";
 import { below, stamped } from "./load.ts";
 import type { NetPeer } from "./net_load.ts";
@@ -8,6 +8,8 @@ const HOST = [10, 9, 0, 1];
 const ETHERNET = 14;
 const IP = 20;
 const ICMP = 8;
+/** The protocol's number. */
+const TCP = 6;
 
 /** What has to be run in a network namespace before there can be such a peer. */
 export const makeTap = [
@@ -48,6 +50,22 @@ export class TapPeer implements NetPeer {
   }
 
   turn(): void {}
+
+  get pairsInUse(): number {
+    return this.#queues.filter((queue) => (tapFlags(queue) & TapFlag.Detached) === 0).length;
+  }
+
+  /** A connection that nobody answers. */
+  dial(): Disposable {
+    const controller = new AbortController();
+    const { signal } = controller;
+    Deno.connect({ hostname: GUEST.join("."), port: 9, signal }).catch(() => {});
+    return { [Symbol.dispose]: () => controller.abort() };
+  }
+
+  isDial(frame: Uint8Array): boolean {
+    return frame[ETHERNET] === 0x45 && frame[ETHERNET + 9] === TCP;
+  }
 
   go(): void {}
 
