@@ -80,7 +80,7 @@ export const deviceVm: Bench = {
     return {
       measurements,
       notes: [
-        `Kernel ${version}, application VM 256 MiB, device VM 192 MiB, 1 vCPU each; ${IMAGE_MIB} MiB in a page cache; fio with O_DIRECT.`,
+        `Kernel ${version}, application VM 256 MiB, device VM 256 MiB, 1 vCPU each; ${IMAGE_MIB} MiB in a page cache; fio with O_DIRECT.`,
         `A loop of JavaScript takes ${
           slowdown.toFixed(2)
         } times as long in a guest as on its host. ` +
@@ -192,7 +192,7 @@ class Lab {
   #provider(way: Way): string {
     return [
       `kernel = "${this.kernel}"`,
-      'memory = "192M"',
+      'memory = "256M"',
       'cmdline = "quiet"',
       `wl.doorbells = ${way === "doorbells" ? 128 : 0}`,
       "[[disk]]",

@@ -14,7 +14,7 @@ const FOLDER = "/scratch/device-vm";
 /** The device VM: holds the disks, and provides them and random numbers to `app`. */
 const deviceVm = (kernel: string) => `
 kernel = "${kernel}"
-memory = "192M"
+memory = "256M"
 cmdline = "quiet"
 
 [[disk]]

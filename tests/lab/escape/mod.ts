@@ -13,7 +13,7 @@ const LIMIT = 600;
 const deviceVm = (kernel: string, image: string) => `
 name = "escape"
 kernel = "${kernel}"
-memory = "192M"
+memory = "256M"
 root = "disk0"
 cmdline = "quiet init=/init"
 

@@ -125,7 +125,7 @@ export async function tapTests(t: Deno.TestContext, bench: Bench): Promise<void>
 const netVm = (kernel: string) => `
 name = "netvm"
 kernel = "${kernel}"
-memory = "192M"
+memory = "256M"
 cmdline = "quiet"
 [net]
 publish = ["8081:80"]
