@@ -4,19 +4,21 @@ import { ready } from "./ready.ts";
 import { beginKernels } from "./test/build_kernels.ts";
 import type { Report } from "./test/read_report.ts";
 import { runSuite } from "./test/run_suite.ts";
-import { kinds } from "./test/suites.ts";
+import { Screen } from "./test/screen.ts";
+import { kinds, stages } from "./test/suites.ts";
 
 const [chosen, more] = parse(Deno.args.filter((word) => word !== "--"));
 await ready(...chosen.flatMap(([, { purposes }]) => purposes));
 if (chosen.some(([name]) => name === "lab")) beginKernels();
 const reports: [string, Report][] = [];
-for (const [name, { suites }] of chosen) {
-  for (const suite of suites) {
-    const words = suite.counts === "tests" ? more : [];
-    reports.push([
-      suite.name === name ? name : `${name} ${suite.name}`,
-      await runSuite(suite, words),
-    ]);
+for (const stage of stages) {
+  const lanes = stage.map((names) => {
+    const screen = new Screen();
+    return { screen, ended: run(chosen.filter(([name]) => names.includes(name)), screen) };
+  });
+  for (const { screen, ended } of lanes) {
+    screen.show();
+    reports.push(...await ended);
   }
 }
 
@@ -29,6 +31,19 @@ const sum = (key: "passed" | "failed") =>
   reports.reduce((total, [, report]) => total + report[key], 0);
 console.log(`${sum("passed")} passed, ${sum("failed")} failed`);
 Deno.exit(sum("failed") === 0 ? 0 : 1);
+
+/** Runs kinds of tests one after the other. */
+async function run(list: typeof chosen, screen: Screen): Promise<[string, Report][]> {
+  const reports: [string, Report][] = [];
+  for (const [name, { suites }] of list) {
+    for (const suite of suites) {
+      const words = suite.counts === "tests" ? more : [];
+      const title = suite.name === name ? name : `${name} ${suite.name}`;
+      reports.push([title, await runSuite(suite, words, screen)]);
+    }
+  }
+  return reports;
+}
 
 function parse(args: string[]): [[string, typeof kinds[string]][], string[]] {
   if (args[0] !== "--only") {

@@ -1,14 +1,21 @@
 import { root } from "../root.ts";
 import { readReport, type Report } from "./read_report.ts";
+import type { Screen } from "./screen.ts";
 import type { Suite } from "./suites.ts";
 
 /**
  * Runs one suite and shows what it prints. One that cannot run, hangs or ends with an error without having
  * said which test failed, has one failure.
+ *
+ * @param screen where it is shown
  */
-export async function runSuite(suite: Suite, more: readonly string[]): Promise<Report> {
-  console.log(`\n== ${suite.name}`);
-  const { code, signal, output } = await stream(suite, more);
+export async function runSuite(
+  suite: Suite,
+  more: readonly string[],
+  screen: Screen,
+): Promise<Report> {
+  screen.say(`\n== ${suite.name}`);
+  const { code, signal, output } = await stream(suite, more, screen);
   if (suite.counts === "check") {
     const isGood = code === 0;
     return { passed: isGood ? 1 : 0, failed: isGood ? 0 : 1, ignored: [] };
@@ -16,7 +23,7 @@ export async function runSuite(suite: Suite, more: readonly string[]): Promise<R
   const report = readReport(output);
   if (report !== undefined && (code === 0) === (report.failed === 0)) return report;
   const how = signal === null ? `status ${code}` : signal;
-  console.log(`${suite.name}: did not run to its end (${how})`);
+  screen.say(`${suite.name}: did not run to its end (${how})`);
   const { passed, failed, ignored } = report ?? { passed: 0, failed: 0, ignored: [] };
   return { passed, failed: failed + 1, ignored };
 }
@@ -24,6 +31,7 @@ export async function runSuite(suite: Suite, more: readonly string[]): Promise<R
 async function stream(
   { args, paths, limit, name }: Suite,
   more: readonly string[],
+  screen: Screen,
 ): Promise<Deno.CommandStatus & { output: string }> {
   const words = more.some(isPath) ? more : [...more, ...paths];
   const child = new Deno.Command(Deno.execPath(), {
@@ -35,22 +43,18 @@ async function stream(
     ...(Deno.stdout.isTerminal() && !Deno.noColor ? { env: { FORCE_COLOR: "1" } } : {}),
   }).spawn();
   const timer = setTimeout(() => {
-    console.log(`${name}: not done after ${limit} minutes`);
+    screen.say(`${name}: not done after ${limit} minutes`);
     child.kill("SIGTERM");
   }, limit * 60_000);
   let output = "";
   const decoder = new TextDecoder();
   for await (const chunk of child.stdout) {
-    writeAll(chunk);
+    screen.write(chunk);
     output += decoder.decode(chunk, { stream: true });
   }
   const status = await child.status;
   clearTimeout(timer);
   return { ...status, output };
-}
-
-function writeAll(bytes: Uint8Array): void {
-  for (let at = 0; at < bytes.length;) at += Deno.stdout.writeSync(bytes.subarray(at));
 }
 
 function isPath(word: string): boolean {

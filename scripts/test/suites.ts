@@ -77,10 +77,21 @@ export const examples: Suite = {
     "src/virtio/virtqueue.ts",
   ],
   counts: "tests",
-  limit: 5,
+  limit: 10,
 };
 
-/** Every kind of test, the quick ones first. */
+/**
+ * Kinds that run at the same time, those of a list one after the other: they keep one processor busy each. The lab has two
+ * lanes of its own.
+ */
+export const stages: readonly (readonly (readonly string[])[])[] = [
+  [["check", "unit"], ["interop"]],
+  [["lab"]],
+  [["rules"]],
+  [["driver"]],
+];
+
+/** Every kind of test. */
 export const kinds: Readonly<Record<string, Kind>> = {
   check: {
     purposes: [],

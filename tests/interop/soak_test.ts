@@ -8,7 +8,7 @@ import { loads } from "./soak/loads.ts";
 import { OF_ROOT, output, within } from "./soak/surroundings.ts";
 
 /** By hand 600. */
-const SECONDS = Number(Deno.env.get("SPECTRUM_SOAK_SECONDS") ?? 5);
+const SECONDS = Number(Deno.env.get("SPECTRUM_SOAK_SECONDS") ?? 20);
 /** An ordinary user's workers differ in their namespaces alone. */
 const USER_SECONDS = Math.min(SECONDS, 60);
 
