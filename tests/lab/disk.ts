@@ -6,18 +6,29 @@ import { hostWorker, recoveryTests } from "./recovery/mod.ts";
 const FIO_MIB = Number(Deno.env.get("SPECTRUM_FIO_MIB") ?? 64);
 const JOBS = 4;
 
-/** The guest's part of a disk check: fio over an ext4 with four queues, then a hash of the whole disk. */
-function checkScript(mib: number): string {
+/** A disk, how it is attached, and how much is written to it, in MiB. */
+interface Disk {
+  readonly image: string;
+  readonly flag: string;
+  readonly mib: number;
+}
+
+/** The guest's part: fio over an ext4 with four queues, then a hash of the whole disk, one disk after the other. */
+function checkScript(disks: readonly Disk[]): string {
   const fio = [
     `fio --name=verify --directory=/data --numjobs=${JOBS} --rw=randrw --bsrange=512-128k`,
-    `--blockalign=512 --size=${mib / JOBS}M --ioengine=libaio --iodepth=8 --direct=1 --fsync=64`,
+    `--blockalign=512 --size=$2M --ioengine=libaio --iodepth=8 --direct=1 --fsync=64`,
     "--verify=crc32c --verify_fatal=1 --do_verify=1 --group_reporting --minimal >/tmp/fio",
   ].join(" ");
+  const checks = disks.map(({ mib }, i) => `check vd${"abc"[i]} ${mib / JOBS}`);
   return `
-mount -t ext4 /dev/vda /data && ls /sys/block/vda/mq && ${fio}
-echo "fio $?"
+check() {
+mount -t ext4 /dev/$1 /data && ${fio}
+echo "$1: fio $? with $(ls /sys/block/$1/mq | wc -l) queues"
 umount /data; sync
-echo "disk: sha256 $(sha256sum /dev/vda | cut -d' ' -f1)"`;
+echo "$1: sha256 $(sha256sum /dev/$1 | cut -d' ' -f1)"
+}
+${checks.join("\n")}`;
 }
 
 /** Real images through our worker and through a foreign backend; locks; what workers hold. */
@@ -30,45 +41,46 @@ export async function diskTests(t: Deno.TestContext, bench: Bench): Promise<void
     );
   const tools = `${bench.guest.tools},readonly`;
 
-  /** Runs the check over a disk given by `flag` and compares what guest and host see of `image`. */
-  const check = async (image: string, flag: string, mib: number) => {
-    const { status, stdout, stderr } = await bench.boot(checkScript(mib), [
-      ...["--disk", flag, "--disk", tools, "--cpus", "4", "--memory", "512M"],
-    ], { timeout: 600 + 2 * mib });
-    assert.equal(status, 0, stderr + stdout);
-    assert.match(stdout, /^0\s+1\s+2\s+3\s*$/m, `four queues: ${stdout}`);
-    assert.match(stdout, /fio 0\r?$/m, stdout);
-    const [, guest] = /disk: sha256 ([0-9a-f]{64})/.exec(stdout) ?? [];
-    const host = await bench.sh(`e2fsck -fn ${image} >&2 && sha256sum ${image}`);
-    assert.equal(host.status, 0, host.stderr);
-    assert.equal(guest, host.stdout.slice(0, 64));
-  };
-
-  await bench.step(t, "fio verifies an ext4 with four queues through the page cache", async () => {
-    await makeDisk("/scratch/cached.img", FIO_MIB);
-    await check("/scratch/cached.img", "/scratch/cached.img,queues=4", FIO_MIB);
-  });
-
-  await bench.step(t, "the same with O_DIRECT, where several requests are in flight", async () => {
-    await makeDisk("/scratch/direct.img", FIO_MIB / 4);
-    await check("/scratch/direct.img", "/scratch/direct.img,queues=4,cache=none", FIO_MIB / 4);
-  });
-
-  await bench.step(t, "the same with qemu-storage-daemon as the backend", async () => {
-    const image = "/scratch/foreign.img";
-    await makeDisk(image, FIO_MIB / 4);
-    const daemon = await bench.stage.spawn({
-      command: [
-        ...["qemu-storage-daemon", "--blockdev", `driver=file,node-name=f,filename=${image}`],
-        "--export",
-        "type=vhost-user-blk,id=e,node-name=f,addr.type=unix,addr.path=/tmp/foreign.sock,writable=on,num-queues=4",
-      ],
-    });
-    await bench.sh("while [ ! -S /tmp/foreign.sock ]; do sleep 0.1; done");
-    await check(image, "socket=/tmp/foreign.sock,queues=4", FIO_MIB / 4);
-    await daemon.signal(15);
-    await daemon.status;
-  });
+  await bench.step(
+    t,
+    "fio verifies what it writes: through the page cache, with O_DIRECT, to qemu-storage-daemon",
+    async () => {
+      const folder = "/scratch/", foreign = "foreign.img", socket = "/tmp/foreign.sock";
+      const disks: readonly Disk[] = [
+        { image: "cached.img", flag: `${folder}cached.img`, mib: FIO_MIB },
+        { image: "direct.img", flag: `${folder}direct.img,cache=none`, mib: FIO_MIB / 4 },
+        { image: foreign, flag: `socket=${socket}`, mib: FIO_MIB / 4 },
+      ];
+      for (const { image, mib } of disks) await makeDisk(folder + image, mib);
+      const daemon = await bench.stage.spawn({
+        command: [
+          "qemu-storage-daemon",
+          ...["--blockdev", `driver=file,node-name=f,filename=${folder}${foreign}`],
+          "--export",
+          `type=vhost-user-blk,id=e,node-name=f,addr.type=unix,addr.path=${socket},writable=on,num-queues=4`,
+        ],
+      });
+      await bench.sh(`while [ ! -S ${socket} ]; do sleep 0.1; done`);
+      const flags = [...disks.map(({ flag }) => `${flag},queues=4`), tools];
+      const { status, stdout, stderr } = await bench.boot(checkScript(disks), [
+        ...flags.flatMap((flag) => ["--disk", flag]),
+        ...["--cpus", "4", "--memory", "512M"],
+      ], { timeout: 600 + 4 * FIO_MIB });
+      assert.equal(status, 0, stderr + stdout);
+      await daemon.signal(15);
+      await daemon.status;
+      for (const [i, { image }] of disks.entries()) {
+        const name = `vd${"abc"[i]}`;
+        assert.match(stdout, new RegExp(`${name}: fio 0 with 4 queues`), stdout);
+        const [, guest] = new RegExp(`${name}: sha256 ([0-9a-f]{64})`).exec(stdout) ?? [];
+        const host = await bench.sh(
+          `e2fsck -fn ${folder}${image} >&2 && sha256sum ${folder}${image}`,
+        );
+        assert.equal(host.status, 0, host.stderr);
+        assert.equal(guest, host.stdout.slice(0, 64), image);
+      }
+    },
+  );
 
   await bench.step(
     t,

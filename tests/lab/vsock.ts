@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { type Bench, fromSource, type RunningGuest } from "./machine.ts";
 
 /** Connections each way; 10,000 by hand. */
-const CONNECTIONS = Number(Deno.env.get("SPECTRUM_VSOCK_CONNECTIONS") ?? 500);
+const CONNECTIONS = Number(Deno.env.get("SPECTRUM_VSOCK_CONNECTIONS") ?? 250);
 const BYTES = 3000;
 /** Seconds for all connections of one way: of what the lab emulates, some dozen in a second. */
 const LIMIT = 120 + CONNECTIONS;

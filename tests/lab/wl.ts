@@ -7,10 +7,10 @@ import { assertUnbroken, BROKEN, LIED_TO } from "./wl/lied_to.ts";
 
 /** By hand 1024, 5000 and 1000000. Two VFDs make a turn. */
 const STREAM_MIB = Number(Deno.env.get("SPECTRUM_WL_MIB") ?? 64);
-const MEMORY_TURNS = Number(Deno.env.get("SPECTRUM_WL_TURNS") ?? 150);
+const MEMORY_TURNS = Number(Deno.env.get("SPECTRUM_WL_TURNS") ?? 60);
 /** For the VM in which all that happens, in seconds. */
 const LIMIT = 900 + MEMORY_TURNS + 2 * STREAM_MIB;
-const LIES = Number(Deno.env.get("SPECTRUM_WL_LIES") ?? 5000);
+const LIES = Number(Deno.env.get("SPECTRUM_WL_LIES") ?? 3000);
 
 const DOORBELLS = 12;
 const CONFIG = "/tmp/wl.toml";
@@ -138,7 +138,7 @@ dmesg | grep -E "${BROKEN.source}"`;
   await bench.step(
     t,
     "nor does one that knows nothing of our extensions",
-    () => liar(Math.min(LIES, 3000), WlFeature.UseShmem),
+    () => liar(Math.min(LIES, 1000), WlFeature.UseShmem),
   );
 }
 
