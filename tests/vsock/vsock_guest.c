@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -38,6 +39,9 @@ static int connect_host(unsigned port) {
   struct sockaddr_vm address = {.svm_family = AF_VSOCK, .svm_cid = VMADDR_CID_HOST, .svm_port = port};
   int fd = socket(AF_VSOCK, SOCK_STREAM, 0);
   if (fd < 0) die("socket");
+  // Two seconds by default, which may pass where much is emulated at once.
+  struct timeval patience = {.tv_sec = 60};
+  if (setsockopt(fd, AF_VSOCK, SO_VM_SOCKETS_CONNECT_TIMEOUT, &patience, sizeof patience)) die("setsockopt");
   if (connect(fd, (void *)&address, sizeof address)) {
     int error = errno;
     close(fd);
