@@ -5,7 +5,7 @@ import {
   workerMessages,
   type WorkerSetUp,
 } from "../../src/devices/mod.ts";
-import { listenUnix, openFile, payload, Reactor, socketPair } from "../../src/os/mod.ts";
+import { type Fd, listenUnix, openFile, payload, Reactor, socketPair } from "../../src/os/mod.ts";
 import { type Child, Starter, workerEnvironment } from "../../src/sandbox/mod.ts";
 import { ready } from "../ready.ts";
 import { buildDriver, createImage, diskJobs, drive, type JobResult, rateOf } from "./blk_driver.ts";
@@ -69,6 +69,10 @@ async function end({ child }: Started): Promise<void> {
   await child.exited;
 }
 
+function diskOf(image: Fd): WorkerSetUp["device"] {
+  return { kind: "blk", disk: image.borrow(), readonly: true, cache: "auto", queues: 1 };
+}
+
 /** Each kind of device with the least that it is handed; `held` keeps what that is. */
 function devices(held: DisposableStack, folder: string): WorkerSetUp["device"][] {
   const end = () => {
@@ -79,10 +83,7 @@ function devices(held: DisposableStack, folder: string): WorkerSetUp["device"][]
   return [
     { kind: "rng" },
     { kind: "console", output: end() },
-    {
-      ...{ kind: "blk", disk: held.use(openFile(IMAGE)).borrow(), readonly: true },
-      ...{ cache: "auto", queues: 1 },
-    },
+    diskOf(held.use(openFile(IMAGE))),
     {
       ...{ kind: "net", end: { kind: "stream", socket: end() } },
       ...{ mac: "02:00:00:00:00:01", pairs: 1 },
@@ -145,10 +146,7 @@ async function loads(
       using listener = listenUnix(path);
       using disk = openFile(IMAGE);
       const worker = await start(starter, side, {
-        device: {
-          ...{ kind: "blk", disk: disk.borrow(), readonly: true },
-          ...{ cache: "auto", queues: 1 },
-        },
+        device: diskOf(disk),
         frontend: { how: "listening", socket: listener.borrow() },
       });
       found[side].push(...await drive(path, diskJobs));
