@@ -27,6 +27,9 @@ for (const [name, { passed, failed, ignored }] of reports) {
   console.log(`${failed === 0 ? "ok  " : "FAIL"} ${name}: ${passed} passed, ${failed} failed`);
   for (const test of ignored) console.log(`     left out: ${test}`);
 }
+for (const [name, { failures }] of reports) {
+  for (const failure of failures) console.log(`\n${name}: ${failure}`);
+}
 const sum = (key: "passed" | "failed") =>
   reports.reduce((total, [, report]) => total + report[key], 0);
 console.log(`${sum("passed")} passed, ${sum("failed")} failed`);

@@ -22,7 +22,7 @@ Deno.test("the runner's own summary is read, colours or not", async () => {
     await outputOf(`
       Deno.test("a", async (t) => { await t.step("inner", () => {}); });
       Deno.test("b", () => { console.log("ok | 90 passed | 0 failed"); });
-      Deno.test("c", () => { throw new Error("no"); });
+      Deno.test("c", async (t) => { await t.step("deep", () => { throw new Error("no\\n".repeat(99) + "end"); }); });
       Deno.test({ name: "d (needs x)", ignore: true, fn() {} });
     `),
   );
@@ -30,6 +30,11 @@ Deno.test("the runner's own summary is read, colours or not", async () => {
   assert.equal(report?.failed, 1);
   assert.equal(report?.ignored.length, 1);
   assert.match(report?.ignored[0] ?? "", /_test\.ts: d \(needs x\)$/);
+  assert.equal(report?.failures.length, 1);
+  const [failure] = report?.failures ?? [];
+  assert.match(failure, /^c \.\.\. deep => \S+_test\.ts:4:\d+\nerror: Error: no\n/);
+  assert.match(failure, /\[\.\.\.\][^]*\nend\n/);
+  assert.ok(failure.split("\n").length < 30, failure);
 });
 
 Deno.test("a run that did not come to its end has no summary", async () => {

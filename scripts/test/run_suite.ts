@@ -3,6 +3,8 @@ import { readReport, type Report } from "./read_report.ts";
 import type { Screen } from "./screen.ts";
 import type { Suite } from "./suites.ts";
 
+const NOTHING: Report = { passed: 0, failed: 0, ignored: [], failures: [] };
+
 /**
  * Runs one suite and shows what it prints. One that cannot run, hangs or ends with an error without having
  * said which test failed, has one failure.
@@ -18,14 +20,15 @@ export async function runSuite(
   const { code, signal, output } = await stream(suite, more, screen);
   if (suite.counts === "check") {
     const isGood = code === 0;
-    return { passed: isGood ? 1 : 0, failed: isGood ? 0 : 1, ignored: [] };
+    return { passed: isGood ? 1 : 0, failed: isGood ? 0 : 1, ignored: [], failures: [] };
   }
   const report = readReport(output);
   if (report !== undefined && (code === 0) === (report.failed === 0)) return report;
   const how = signal === null ? `status ${code}` : signal;
-  screen.say(`${suite.name}: did not run to its end (${how})`);
-  const { passed, failed, ignored } = report ?? { passed: 0, failed: 0, ignored: [] };
-  return { passed, failed: failed + 1, ignored };
+  const failure = `${suite.name}: did not run to its end (${how})`;
+  screen.say(failure);
+  const { passed, failed, ignored, failures } = report ?? NOTHING;
+  return { passed, failed: failed + 1, ignored, failures: [...failures, failure] };
 }
 
 async function stream(
