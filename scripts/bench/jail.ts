@@ -17,7 +17,7 @@ import {
   type Measurement,
 } from "./measurement.ts";
 
-const STARTS = 20;
+const STARTS = 40;
 const LOADS = 5;
 const IMAGE = "/dev/shm/spectrum-bench-jail.img";
 const IMAGE_SIZE = 2 ** 28;
@@ -73,8 +73,8 @@ function diskOf(image: Fd): WorkerSetUp["device"] {
   return { kind: "blk", disk: image.borrow(), readonly: true, cache: "auto", queues: 1 };
 }
 
-/** Each kind of device with the least that it is handed; `held` keeps what that is. */
-function devices(held: DisposableStack, folder: string): WorkerSetUp["device"][] {
+/** Each kind of device with the least that it is handed; `held` keeps what that is, `socket` is a path. */
+function devices(held: DisposableStack, socket: string): WorkerSetUp["device"][] {
   const end = () => {
     const [ours, theirs] = socketPair();
     held.use(ours);
@@ -88,7 +88,7 @@ function devices(held: DisposableStack, folder: string): WorkerSetUp["device"][]
       ...{ kind: "net", end: { kind: "stream", socket: end() } },
       ...{ mac: "02:00:00:00:00:01", pairs: 1 },
     },
-    { kind: "vsock", cid: 3, listener: held.use(listenUnix(`${folder}/vsock`)).borrow() },
+    { kind: "vsock", cid: 3, listener: held.use(listenUnix(socket)).borrow() },
     {
       ...{ kind: "wl", region: 2 ** 30, memory: 2 ** 28 },
       ...{ vfds: 1024, contexts: 64, doorbells: 0 },
@@ -105,9 +105,12 @@ async function starts(
   const found = new Map<string, Record<Side, { time: number[]; memory: number[] }>>();
   for (let run = 0; run < runs; run++) {
     progress(`starts, run ${run + 1} of ${runs}`);
-    for (const side of sides) {
-      using held = new DisposableStack();
-      for (const device of devices(held, folder)) {
+    using held = new DisposableStack();
+    const given = sides.map((side) => devices(held, `${folder}/${run}-${side}`));
+    // Both sides of a kind one after the other: the machine is the same for them.
+    for (const kind of given[0].keys()) {
+      for (const [i, side] of sides.entries()) {
+        const device = given[i][kind];
         const [ours, theirs] = socketPair();
         held.use(ours);
         using socket = theirs;
@@ -120,7 +123,6 @@ async function starts(
         values[side].memory.push(memoryOf(worker.child.pid));
         await end(worker);
       }
-      await Deno.remove(`${folder}/vsock`);
     }
   }
   return [...found].flatMap(([kind, { jailed, free }]) => [

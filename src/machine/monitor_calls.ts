@@ -133,15 +133,6 @@ export const monitorCalls: readonly CallRule[] = [
     why: "memory of guests, and files as data",
   },
   {
-    calls: ["mmap"],
-    when: [
-      { argument: 2, what: "the protection", among: { "PROT_READ|PROT_EXEC": PROT_READ_EXEC } },
-      { argument: 3, what: "the flags", among: { "MAP_PRIVATE|MAP_FIXED": 0x12 } },
-    ],
-    why:
-      "the engine maps its own code once more for threads of later vCPUs, where they can call it directly",
-  },
-  {
     calls: [
       "openat",
       "newfstatat",

@@ -1,10 +1,14 @@
+import config from "../../deno.json" with { type: "json" };
 import { bundled } from "../../scripts/build/mod.ts";
 import { monitorFlags, payload } from "../../src/os/mod.ts";
 
 /** So that the engine does what it does where there is much memory. */
 const LARGE_HEAP = "--max-old-space-size=4096";
 /** As `deno task spectrum` starts it: with the runtime's caches. */
-const TASK_FLAGS = ["-A", "--no-prompt", "--no-config"];
+const TASK_FLAGS = [
+  ...config.tasks.spectrum.command.split(" ").filter((word) => word.startsWith("-")),
+  "--no-config",
+];
 
 /** Ways to start a monitor: flags of the runtime. */
 export const startingWays: Readonly<Record<string, readonly string[]>> = {
