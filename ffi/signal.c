@@ -1,4 +1,4 @@
-// Part of shim.c: signals that must not do what they do by default.
+// Part of shim.c: what signals do.
 
 #include <signal.h>
 
@@ -6,4 +6,13 @@
 EXPORT int sp_ignore_inspector(void) {
   struct sigaction ignore = {.sa_handler = SIG_IGN};
   return result(sigaction(SIGUSR1, &ignore, NULL));
+}
+
+// The runtime ends a process by handlers of its own, from whose system calls a filter keeps them.
+EXPORT int sp_end_by_signals(void) {
+  static const int ends[] = {SIGHUP, SIGINT, SIGTERM};
+  struct sigaction standard = {.sa_handler = SIG_DFL};
+  for (unsigned i = 0; i < sizeof ends / sizeof *ends; i++)
+    if (sigaction(ends[i], &standard, NULL)) return -errno;
+  return 0;
 }

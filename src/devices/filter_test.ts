@@ -1,13 +1,19 @@
 import assert from "node:assert/strict";
 import { workerFlags } from "../os/mod.ts";
 
-async function run(program: string, argument: string) {
+function command(program: string, argument: string): Deno.Command {
   const path = new URL(`./testdata/${program}`, import.meta.url).pathname;
-  const { code, signal, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+  return new Deno.Command(Deno.execPath(), {
     args: ["run", ...workerFlags, path, argument],
     stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
     env: { NO_COLOR: "1" },
-  }).output();
+  });
+}
+
+async function run(program: string, argument: string) {
+  const { code, signal, stdout, stderr } = await command(program, argument).output();
   const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
   return { code, signal, stdout: text(stdout), stderr: text(stderr) };
 }
@@ -30,6 +36,18 @@ Deno.test("one that is to report it names the call and its arguments, and ends a
     new RegExp(`^not in its policy: pipe2\\(0x[0-9a-f]+, ${O_CLOEXEC}, .*\\), number 293\n$`),
   );
 });
+
+for (const name of ["SIGHUP", "SIGINT", "SIGTERM"] as const) {
+  Deno.test(`${name} ends such a process itself, and no filter does`, async () => {
+    const child = command("filtered_worker.ts", "wait").spawn();
+    const output = child.stdout.getReader();
+    await output.read();
+    child.kill(name);
+    assert.equal((await child.status).signal, name);
+    await output.cancel();
+    await child.stderr.cancel();
+  });
+}
 
 /** By hand 600. */
 const BUSY_SECONDS = Number(Deno.env.get("SPECTRUM_BUSY_SECONDS") ?? 3);

@@ -55,6 +55,7 @@ export { type ExitStatus, processDescriptor, reap, redirect, spawnStarter } from
 export { RangeAllocator } from "./range_allocator.ts";
 export { Reactor } from "./reactor.ts";
 export {
+  endBySignals,
   filterCalls,
   forbidInspection,
   forbidNewCode,

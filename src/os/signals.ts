@@ -33,6 +33,14 @@ export function ignoreInspectorSignal(): void {
   check(library().sp_ignore_inspector(), "ignore", "SIGUSR1");
 }
 
+/**
+ * SIGHUP, SIGINT and SIGTERM end this process without any of the runtime's doing, as they do by default. The first process
+ * of a namespace does not heed them then.
+ */
+export function endBySignals(): void {
+  check(library().sp_end_by_signals(), "reset", "signals");
+}
+
 /** Keeps other processes of this user from reading this one's memory or attaching to it. */
 export function forbidInspection(): void {
   check(library().sp_not_dumpable(), "protect", "this process");

@@ -1,4 +1,5 @@
 import {
+  endBySignals,
   filterCalls,
   forbidInspection,
   ignoreInspectorSignal,
@@ -46,6 +47,7 @@ export type PermissionName = typeof permissionNames[number];
  */
 export function lockDown(calls: readonly CallRule[] = [], others: OtherCalls = "kill"): void {
   ignoreInspectorSignal();
+  endBySignals();
   forbidInspection();
   for (const name of permissionNames) revoke(name);
   if (calls.length === 0) return;
