@@ -1,5 +1,5 @@
 // `deno task fuzz [TARGET...] [--seconds N | --turns N]`, or `TARGET --replay FILE`: see docs/contributing.md.
-import { parseArgs } from "node:util";
+import { Argument, Command, InvalidArgumentError, Option } from "commander";
 import { currentTape, FOUND, writeFound } from "../tests/fuzz/corpus.ts";
 import { Player } from "../tests/fuzz/player.ts";
 import { findTargets, loadTarget } from "./fuzz/find_targets.ts";
@@ -8,26 +8,42 @@ import { ready } from "./ready.ts";
 /** A game that takes longer hangs. */
 const MOST_SECONDS = 60;
 
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
-  options: { seconds: { type: "string" }, turns: { type: "string" }, replay: { type: "string" } },
-});
-await ready();
 const targets = findTargets();
-const unknown = positionals.find((name) => !targets.has(name));
-if (unknown !== undefined) {
-  console.error(`There is no target "${unknown}", only ${[...targets.keys()].join(", ")}.`);
-  Deno.exit(1);
-}
-if (values.replay !== undefined) await replay(positionals[0], values.replay);
-else {
+const program = new Command("deno task fuzz")
+  .addArgument(new Argument("[targets...]", "all without any").choices([...targets.keys()]))
+  .addOption(
+    new Option("--seconds <n>", "how long each, toward code that never ran; by default 60")
+      .argParser(positive),
+  )
+  .addOption(
+    new Option("--turns <n>", "as many turns of each at random").argParser(positive).conflicts(
+      "seconds",
+    ),
+  )
+  .option("--replay <file>", "play one tape of the only target again")
+  .parse(Deno.args, { from: "user" });
+const names = program.processedArgs[0] as string[];
+const values = program.opts<{ seconds?: number; turns?: number; replay?: string }>();
+await ready();
+if (values.replay !== undefined) {
+  if (names.length !== 1) program.error("error: --replay takes one target");
+  await replay(names[0], values.replay);
+} else {
   const [unit, amount] = values.turns === undefined
-    ? ["seconds", values.seconds ?? "60"]
-    : ["turns", values.turns];
+    ? ["seconds", values.seconds ?? 60] as const
+    : ["turns", values.turns] as const;
   Deno.mkdirSync(FOUND, { recursive: true });
-  for (const name of positionals.length > 0 ? positionals : targets.keys()) {
+  for (const name of names.length > 0 ? names : targets.keys()) {
     await runAlone(name, unit, amount);
   }
+}
+
+function positive(text: string): number {
+  const number = Number(text);
+  if (!(Number.isInteger(number) && number > 0)) {
+    throw new InvalidArgumentError("It is a number from 1 on.");
+  }
+  return number;
 }
 
 async function replay(name: string, file: string): Promise<void> {
@@ -38,9 +54,9 @@ async function replay(name: string, file: string): Promise<void> {
 }
 
 /** In a process of its own; when it crashes or hangs, the tape that it played is kept. */
-async function runAlone(name: string, unit: string, amount: string): Promise<void> {
+async function runAlone(name: string, unit: string, amount: number): Promise<void> {
   const script = new URL("fuzz/alone.ts", import.meta.url).pathname;
-  const args = ["run", "-A", "--no-check", script, name, unit, amount];
+  const args = ["run", "-A", "--no-check", script, name, unit, `${amount}`];
   const child = new Deno.Command(Deno.execPath(), { args, stdin: "null" }).spawn();
   const file = currentTape(name);
   Deno.writeFileSync(file, new Uint8Array(0));
