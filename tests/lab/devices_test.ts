@@ -1,4 +1,5 @@
-// What connects a machine to its host and to other machines.
+// What connects a machine to its host and to other machines, and what confines it.
+import { confinedTests } from "./confined.ts";
 import { deviceVmTests } from "./device_vm.ts";
 import { escapeTests } from "./escape/mod.ts";
 import { hostileDeviceVmTests } from "./hostile_device_vm.ts";
@@ -16,6 +17,7 @@ lane("devices in the lab", {
   "vsock": vsockTests,
   "device vm": deviceVmTests,
   "escape": escapeTests,
+  "confined": confinedTests,
   "exec": execTests,
   "net": netTests,
 }, {

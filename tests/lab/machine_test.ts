@@ -1,7 +1,6 @@
 // One machine and those who command it.
 import { badInputTests } from "./bad_input.ts";
 import { bootTests } from "./boot.ts";
-import { confinedTests } from "./confined.ts";
 import { controlTests } from "./control.ts";
 import { diskTests } from "./disk.ts";
 import { lane } from "./lane.ts";
@@ -17,7 +16,6 @@ lane("machines in the lab", {
   "bad input": badInputTests,
   "systemd": systemdTests,
   "commands": commandTests,
-  "confined": confinedTests,
   "single file": singleFileTests,
 }, {
   "limits": limitTests,

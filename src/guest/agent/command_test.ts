@@ -262,7 +262,7 @@ Deno.test("commands of an agent", async (t) => {
     const descriptors = () => [...Deno.readDirSync(`/proc/${agent.pid}/fd`)].length;
     await eventually(() => children(agent.pid).length === 0, "sessions are left");
     const before = descriptors();
-    const count = Number(Deno.env.get("SPECTRUM_EXEC_COMMANDS") ?? 2000);
+    const count = Number(Deno.env.get("SPECTRUM_EXEC_COMMANDS") ?? 500);
     let next = 0;
     await Promise.all(Array.from({ length: 8 }, async () => {
       for (let i = next++; i < count; i = next++) {

@@ -4,7 +4,7 @@ import { addresses, type HostNetwork } from "./host_network.ts";
 
 const { outside } = addresses;
 /** What is copied each way. */
-const MIB = Number(Deno.env.get("SPECTRUM_NET_MIB") ?? 8);
+const MIB = Number(Deno.env.get("SPECTRUM_NET_MIB") ?? 4);
 /** What is kept of it in the guest's memory, and sent again and again. */
 const PIECE = Math.min(MIB, 32);
 /** Seconds of a measurement. */
