@@ -8,8 +8,8 @@ EXPORT int sp_ignore_inspector(void) {
   return result(sigaction(SIGUSR1, &ignore, NULL));
 }
 
-// The runtime ends a process by handlers of its own, from whose system calls a filter keeps them.
-EXPORT int sp_end_by_signals(void) {
+// The runtime has handlers of its own for these, which make system calls that a filter kills for.
+EXPORT int sp_reset_ending_signals(void) {
   static const int ends[] = {SIGHUP, SIGINT, SIGTERM};
   struct sigaction standard = {.sa_handler = SIG_DFL};
   for (unsigned i = 0; i < sizeof ends / sizeof *ends; i++)

@@ -20,13 +20,20 @@ const program = new Command("deno task fuzz")
       "seconds",
     ),
   )
-  .option("--replay <file>", "play one tape of the only target again")
+  .addOption(
+    new Option("--replay <file>", "play one tape of the only target again").conflicts([
+      "seconds",
+      "turns",
+    ]),
+  )
   .parse(Deno.args, { from: "user" });
-const names = program.processedArgs[0] as string[];
+const names = program.args;
 const values = program.opts<{ seconds?: number; turns?: number; replay?: string }>();
+if (values.replay !== undefined && names.length !== 1) {
+  program.error("error: --replay takes one target");
+}
 await ready();
 if (values.replay !== undefined) {
-  if (names.length !== 1) program.error("error: --replay takes one target");
   await replay(names[0], values.replay);
 } else {
   const [unit, amount] = values.turns === undefined

@@ -108,9 +108,9 @@ async function starts(
     using held = new DisposableStack();
     const given = sides.map((side) => devices(held, `${folder}/${run}-${side}`));
     // Both sides of a kind one after the other: the machine is the same for them.
-    for (const kind of given[0].keys()) {
-      for (const [i, side] of sides.entries()) {
-        const device = given[i][kind];
+    for (const i of given[0].keys()) {
+      for (const side of run % 2 === 0 ? sides : sides.toReversed()) {
+        const device = given[sides.indexOf(side)][i];
         const [ours, theirs] = socketPair();
         held.use(ours);
         using socket = theirs;

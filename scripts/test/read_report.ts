@@ -15,36 +15,42 @@ const IGNORED = /^(\S.*) \.\.\. ignored(?: \([^)]*\))?$/;
 // deno-lint-ignore no-control-regex
 const COLOURS = /\x1b\[[\d;]*m/g;
 
-/** `NAME => FILE:LINE:COLUMN`, then its error, up to the lines of the stack. */
-const FAILURE = /^(\S.* => \S+:\d+:\d+)\n([^]*?)^ +at /gm;
-/** Lines of a failure that are shown of its beginning, and of its end. */
-const SHOWN = 12;
+/** The end of an error: where it came from. */
+const STACK = /(?:\n+ +at [^\n]*)*\n*$/;
+/** Lines of a failure that are shown of its beginning, and of its end, and characters of each. */
+const SHOWN = { lines: 12, characters: 200 };
 
 /** Reads what `deno test` printed. Undefined when it did not come to its summary. */
 export function readReport(output: string): Report | undefined {
   const ignored: string[] = [];
   let file = "";
-  let report: Report | undefined;
+  let counts: RegExpExecArray | null = null;
   const text = output.replaceAll(COLOURS, "");
   for (const line of text.split("\n")) {
     file = FILE.exec(line)?.[1] ?? file;
     const name = IGNORED.exec(line)?.[1];
     if (name !== undefined) ignored.push(`${file}: ${name}`);
-    const summary = SUMMARY.exec(line);
     // The last one counts: a test may itself run tests and show what they said.
-    if (summary !== null) {
-      const failures = summary[2] === "0" ? [] : readFailures(text);
-      report = { passed: Number(summary[1]), failed: Number(summary[2]), ignored, failures };
-    }
+    counts = SUMMARY.exec(line) ?? counts;
   }
-  return report;
+  if (counts === null) return undefined;
+  const [passed, failed] = counts.slice(1).map(Number);
+  return { passed, failed, ignored, failures: failed === 0 ? [] : readFailures(text) };
 }
 
+/** Two lists end the output: errors, each under its title, and the titles alone. */
 function readFailures(text: string): string[] {
-  const [errors] = text.slice(text.lastIndexOf("\n ERRORS \n")).split("\n FAILURES \n");
-  return [...errors.matchAll(FAILURE)].map(([, where, error]) => {
-    const lines = error.trimEnd().split("\n");
-    if (lines.length > 2 * SHOWN) lines.splice(SHOWN, lines.length - 2 * SHOWN, "[...]");
-    return [where, ...lines].join("\n");
+  const heading = "\n FAILURES \n\n", end = text.lastIndexOf(heading);
+  if (end < 0) return [];
+  const titles = text.slice(end + heading.length).split("\n\n", 1)[0].split("\n");
+  const errors = text.slice(text.lastIndexOf(`\n ERRORS \n\n${titles[0]}\n`, end), end);
+  let at = 0;
+  const places = titles.map((title) => at = errors.indexOf(`\n${title}\n`, at));
+  return places.map((place, i) => {
+    const lines = errors.slice(place, places[i + 1]).trimStart().replace(STACK, "").split("\n")
+      .map((line) => line.slice(0, SHOWN.characters));
+    const more = lines.length - 2 * SHOWN.lines;
+    if (more > 0) lines.splice(SHOWN.lines, more, "[...]");
+    return lines.join("\n");
   });
 }

@@ -24,17 +24,33 @@ Deno.test("the runner's own summary is read, colours or not", async () => {
       Deno.test("b", () => { console.log("ok | 90 passed | 0 failed"); });
       Deno.test("c", async (t) => { await t.step("deep", () => { throw new Error("no\\n".repeat(99) + "end"); }); });
       Deno.test({ name: "d (needs x)", ignore: true, fn() {} });
+      Deno.test({ name: "e", sanitizeOps: true, fn() { setTimeout(() => {}, 100_000); } });
     `),
   );
   assert.equal(report?.passed, 2);
-  assert.equal(report?.failed, 1);
+  assert.equal(report?.failed, 2);
   assert.equal(report?.ignored.length, 1);
   assert.match(report?.ignored[0] ?? "", /_test\.ts: d \(needs x\)$/);
-  assert.equal(report?.failures.length, 1);
-  const [failure] = report?.failures ?? [];
-  assert.match(failure, /^c \.\.\. deep => \S+_test\.ts:4:\d+\nerror: Error: no\n/);
-  assert.match(failure, /\[\.\.\.\][^]*\nend\n/);
-  assert.ok(failure.split("\n").length < 30, failure);
+  const [error, leak, ...more] = report?.failures ?? [];
+  assert.match(error, /^c \.\.\. deep => \S+_test\.ts:4:\d+\nerror: Error: no\n/);
+  assert.match(error, /\[\.\.\.\][^]*\nend\n/);
+  assert.ok(error.split("\n").length < 30, error);
+  assert.match(leak, /^e => \S+_test\.ts:\d+:\d+\nerror: Leaks detected:\n[^]*timer/);
+  assert.deepEqual(more, []);
+});
+
+Deno.test("an error outside of tests is told, too", async () => {
+  const report = readReport(
+    await outputOf(`
+    Deno.test("a", () => {});
+    throw new Error("nowhere");
+  `),
+  );
+  assert.equal(report?.failed, 1);
+  assert.match(
+    report?.failures.join("\n") ?? "",
+    /_test\.ts \(uncaught error\)\nerror: [^]*nowhere/,
+  );
 });
 
 Deno.test("a run that did not come to its end has no summary", async () => {

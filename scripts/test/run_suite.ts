@@ -18,15 +18,14 @@ export async function runSuite(
 ): Promise<Report> {
   screen.say(`\n== ${suite.name}`);
   const { code, signal, output } = await stream(suite, more, screen);
+  const how = signal === null ? `status ${code}` : signal;
   if (suite.counts === "check") {
-    const isGood = code === 0;
-    return { passed: isGood ? 1 : 0, failed: isGood ? 0 : 1, ignored: [], failures: [] };
+    return code === 0 ? { ...NOTHING, passed: 1 } : { ...NOTHING, failed: 1, failures: [how] };
   }
   const report = readReport(output);
   if (report !== undefined && (code === 0) === (report.failed === 0)) return report;
-  const how = signal === null ? `status ${code}` : signal;
-  const failure = `${suite.name}: did not run to its end (${how})`;
-  screen.say(failure);
+  const failure = `did not run to its end (${how})`;
+  screen.say(`${suite.name}: ${failure}`);
   const { passed, failed, ignored, failures } = report ?? NOTHING;
   return { passed, failed: failed + 1, ignored, failures: [...failures, failure] };
 }

@@ -1,6 +1,13 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { payload, Reactor, socketPair, workerFlags } from "../os/mod.ts";
+import {
+  payload,
+  Reactor,
+  receiveMessage,
+  sendMessage,
+  socketPair,
+  workerFlags,
+} from "../os/mod.ts";
 import { Starter } from "../sandbox/mod.ts";
 import { Log } from "./log.ts";
 import { startWorker } from "./worker.ts";
@@ -43,6 +50,27 @@ Deno.test("the monitor says of a worker that it died of its filter, not of somet
     globalThis.spectrumPayload = undefined;
     await starter.close();
     await Deno.remove(folder, { recursive: true });
+  }
+});
+
+Deno.test("SIGTERM is nothing to a worker in its jail, which its monitor ends", async () => {
+  using reactor = new Reactor();
+  const starter = Starter.spawn(reactor);
+  try {
+    const [ours, theirs] = socketPair();
+    using frontend = ours;
+    using socket = theirs;
+    const how = { how: "connected", socket: socket.borrow() } as const;
+    const { child, ready } = await startWorker(starter, { kind: "rng" }, how);
+    await ready;
+    child.kill(15);
+    // GET_FEATURES, version 1, without a payload; what comes back has eight bytes.
+    sendMessage(frontend, new Uint8Array(new Uint32Array([1, 1, 0]).buffer));
+    assert.equal(receiveMessage(frontend, new Uint8Array(100), 0).length, 20);
+    child.kill();
+    assert.deepEqual(await child.exited, { signal: 9 });
+  } finally {
+    await starter.close();
   }
 });
 

@@ -55,7 +55,6 @@ export { type ExitStatus, processDescriptor, reap, redirect, spawnStarter } from
 export { RangeAllocator } from "./range_allocator.ts";
 export { Reactor } from "./reactor.ts";
 export {
-  endBySignals,
   filterCalls,
   forbidInspection,
   forbidNewCode,
@@ -64,6 +63,7 @@ export {
   kickThread,
   kvmRunLimited,
   nameForbiddenCalls,
+  resetEndingSignals,
   threadId,
 } from "./signals.ts";
 export {

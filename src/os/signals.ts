@@ -34,11 +34,11 @@ export function ignoreInspectorSignal(): void {
 }
 
 /**
- * SIGHUP, SIGINT and SIGTERM end this process without any of the runtime's doing, as they do by default. The first process
- * of a namespace does not heed them then.
+ * SIGHUP, SIGINT and SIGTERM do what they do by default: they end the process, unless it is the first one of its
+ * namespace, which ignores them.
  */
-export function endBySignals(): void {
-  check(library().sp_end_by_signals(), "reset", "signals");
+export function resetEndingSignals(): void {
+  check(library().sp_reset_ending_signals(), "reset", "signals");
 }
 
 /** Keeps other processes of this user from reading this one's memory or attaching to it. */

@@ -90,7 +90,7 @@ export const workerSymbols = {
   sp_uring_has_completions: { parameters: ["u32"], result: "i32" },
 
   sp_ignore_inspector: { parameters: [], result: "i32" },
-  sp_end_by_signals: { parameters: [], result: "i32" },
+  sp_reset_ending_signals: { parameters: [], result: "i32" },
   sp_not_dumpable: { parameters: [], result: "i32" },
   sp_no_new_code: { parameters: [], result: "i32" },
   sp_filter_calls: { parameters: ["buffer", "u32", "i32"], result: "i32" },

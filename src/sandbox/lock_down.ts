@@ -1,9 +1,9 @@
 import {
-  endBySignals,
   filterCalls,
   forbidInspection,
   ignoreInspectorSignal,
   nameForbiddenCalls,
+  resetEndingSignals,
 } from "../os/mod.ts";
 import { compileFilter, type OtherCalls } from "./call_filter.ts";
 import type { CallRule } from "./call_rule.ts";
@@ -32,7 +32,8 @@ export type PermissionName = typeof permissionNames[number];
  * Do not await anything for the first time after this: the runtime makes threads and sockets then,
  * which a filter refuses.
  *
- * @param calls the system calls that all threads may still make; any, when there are no rules
+ * @param calls the system calls that all threads may still make; any, when there are no rules. With rules SIGHUP, SIGINT and
+ *   SIGTERM do what they do by default, listeners for them are heard no more
  * @param others what becomes of the process at any other
  *
  * @example
@@ -47,10 +48,11 @@ export type PermissionName = typeof permissionNames[number];
  */
 export function lockDown(calls: readonly CallRule[] = [], others: OtherCalls = "kill"): void {
   ignoreInspectorSignal();
-  endBySignals();
   forbidInspection();
   for (const name of permissionNames) revoke(name);
   if (calls.length === 0) return;
+  // Behind the first listener for a signal, of ignoreInspectorSignal: with it the runtime installs its handlers.
+  resetEndingSignals();
   if (others === "report") nameForbiddenCalls(systemCallNames);
   filterCalls(compileFilter(calls, others));
 }

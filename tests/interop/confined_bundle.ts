@@ -2,8 +2,6 @@ import config from "../../deno.json" with { type: "json" };
 import { bundled } from "../../scripts/build/mod.ts";
 import { monitorFlags, payload } from "../../src/os/mod.ts";
 
-/** So that the engine does what it does where there is much memory. */
-const LARGE_HEAP = "--max-old-space-size=4096";
 /** As `deno task spectrum` starts it: with the runtime's caches. */
 const TASK_FLAGS = [
   ...config.tasks.spectrum.command.split(" ").filter((word) => word.startsWith("-")),
@@ -18,7 +16,6 @@ export const startingWays: Readonly<Record<string, readonly string[]>> = {
 
 /** The environment of such a monitor, with the runtime's caches in a folder. */
 export const startingEnvironment = (folder: string) => ({
-  DENO_V8_FLAGS: LARGE_HEAP,
   DENO_DIR: `${folder}/cache`,
   DENO_NO_UPDATE_CHECK: "1",
 });

@@ -1,8 +1,17 @@
 // A monitor that is confined, with a guest that also a KVM that only emulates can run.
 import assert from "node:assert/strict";
 import { join } from "node:path";
+import { monitorFlags } from "../../src/os/mod.ts";
 import { tinyTest } from "../../src/machine/testing.ts";
 import { confinedBundle, startingEnvironment, startingWays } from "./confined_bundle.ts";
+
+Deno.test("a monitor's engine does the same however it is started", () => {
+  for (const [how, flags] of Object.entries(startingWays)) {
+    for (const flag of monitorFlags.filter((flag) => flag.startsWith("--v8-flags="))) {
+      assert.ok(flags.includes(flag), `${how}: ${flag}`);
+    }
+  }
+});
 
 for (const [how, flags] of Object.entries(startingWays)) {
   // In debug mode the first call that is refused is named, and the end.

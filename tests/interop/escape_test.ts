@@ -63,7 +63,7 @@ const LEFT_TO_A_VCPU = ["take a gibibyte of memory", "turn data into code"];
 const LEFT_TO_A_MONITOR = [
   ...["make a Unix socket", "make a pair of sockets", "take a gibibyte of memory"],
   ...["look at a file", "look at a file from a folder", "read the host's name"],
-  ...["turn data into code", "map a file as code over data", "add a filter", "handle a signal"],
+  ...["turn data into code", "add a filter", "handle a signal"],
   // By the /proc that hostile code comes from here.
   "read the path of its group",
 ];

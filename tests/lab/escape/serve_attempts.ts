@@ -13,19 +13,19 @@ declare global {
   };
 }
 
-const library = "/tmp/attempts.so", victim = "/tmp/victim";
-await Deno.writeFile(library, Uint8Array.fromBase64(attempts.library));
-await Deno.writeTextFile(victim, "x".repeat(4096));
-const bundle = `${import.meta.dirname}/device.js`;
-for (const [kind, policy] of Object.entries(policies)) {
-  try {
+try {
+  const library = "/tmp/attempts.so", victim = "/tmp/victim";
+  await Deno.writeFile(library, Uint8Array.fromBase64(attempts.library));
+  await Deno.writeTextFile(victim, "x".repeat(4096));
+  const bundle = `${import.meta.dirname}/device.js`;
+  for (const [kind, policy] of Object.entries(policies)) {
     const results = await makeAttempts({
       ...{ bundle, library, victim, columns: attempts.columns },
       policies: { [kind]: { ...policy, calls: [...guestCalls, ...policy.calls] } },
     });
     console.log(`@@${kind} ${JSON.stringify(results[kind])}`);
-  } catch (error) {
-    // init would start us again.
-    console.log(error);
   }
+} catch (error) {
+  // It ends well all the same: init would start us again.
+  console.log(error);
 }

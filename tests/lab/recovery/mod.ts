@@ -128,11 +128,11 @@ function figures(outages: readonly Outage[]): string {
 export function hostWorker(bench: Bench): Victim {
   const signal = async (name: string) => {
     // grep's status tells also of any process that ended while it looked.
-    const { status, stdout } = await bench.sh(
+    const { status, stdout, stderr } = await bench.sh(
       "set -- $(grep -slzx 'bl[k]' /proc/[0-9]*/cmdline); echo $#; " +
         `worker=\${1#/proc/}; [ $# = 1 ] && kill -${name} \${worker%/cmdline}`,
     );
-    assert.equal(status, 0, `workers: ${stdout}`);
+    assert.equal(status, 0, `workers: ${stdout}${stderr}`);
   };
   return {
     name: "a worker on the host",
