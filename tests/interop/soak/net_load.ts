@@ -134,20 +134,22 @@ export class NetLoad implements Load {
     count(this, "commands");
   }
 
-  /**
-   * A frame comes with a checksum, or without where the guest can do that. Those of before may be under way: the tap gives
-   * them as they were made.
-   */
+  /** A frame comes with a checksum, or without where the guest can do that. */
   async #isDialled(leavesChecksum: boolean): Promise<void> {
     this.#received.splice(0);
     using _dial = this.#peer.dial?.();
     if (_dial === undefined) return;
-    await until(() =>
-      this.#received.some((packet) => {
-        const isLeft = (packet[NetHeader.offset.flags] & NetHeaderFlag.NeedsCsum) !== 0;
-        return this.#peer.isDial?.(packet.subarray(NetHeader.size)) && isLeft === leavesChecksum;
-      })
-    );
+    let packet: Uint8Array | undefined;
+    await until(() => {
+      packet = this.#received.find((each) => this.#peer.isDial?.(each.subarray(NetHeader.size)));
+      return packet !== undefined;
+    });
+    const flags = packet?.[NetHeader.offset.flags] ?? 0;
+    if (((flags & NetHeaderFlag.NeedsCsum) !== 0) !== leavesChecksum) {
+      throw new Error(
+        `A frame comes with flags ${flags} where its checksum is left to the guest: ${leavesChecksum}`,
+      );
+    }
   }
 
   async #replace({ worker }: DrivenDevice): Promise<void> {

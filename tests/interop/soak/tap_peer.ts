@@ -25,6 +25,8 @@ export class TapPeer implements NetPeer {
   readonly pairs = 2;
   readonly mac = "52:54:00:00:00:07";
   readonly #queues: readonly Owned<Fd>[] = openTap("soak0", 2);
+  /** Of the last dial. */
+  #port = 0;
 
   end() {
     return { kind: "tap", queues: this.#queues.map((queue) => queue.borrow()) } as const;
@@ -55,16 +57,19 @@ export class TapPeer implements NetPeer {
     return this.#queues.filter((queue) => (tapFlags(queue) & TapFlag.Detached) === 0).length;
   }
 
-  /** A connection that nobody answers. */
+  /** A connection that nobody answers, each to another port. */
   dial(): Disposable {
     const controller = new AbortController();
     const { signal } = controller;
-    Deno.connect({ hostname: GUEST.join("."), port: 9, signal }).catch(() => {});
+    this.#port = 1 + this.#port % 60_000;
+    Deno.connect({ hostname: GUEST.join("."), port: this.#port, signal }).catch(() => {});
     return { [Symbol.dispose]: () => controller.abort() };
   }
 
+  /** Whether it is of the last dial; of those before some may still be in the tap, as they were made. */
   isDial(frame: Uint8Array): boolean {
-    return frame[ETHERNET] === 0x45 && frame[ETHERNET + 9] === TCP;
+    const port = frame[ETHERNET + IP + 2] << 8 | frame[ETHERNET + IP + 3];
+    return frame[ETHERNET] === 0x45 && frame[ETHERNET + 9] === TCP && port === this.#port;
   }
 
   go(): void {}
